@@ -1,0 +1,1 @@
+"""`tests/` is on the path (pytest puts it there): tests import `harness`, `transparency`."""
