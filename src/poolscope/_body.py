@@ -1,0 +1,114 @@
+"""The body of a response: its end is the end of the request.
+
+1. A body ends its request once: when it is closed, or when it is collected unclosed.
+2. What the inner body yields and raises goes through unchanged.
+"""
+
+import sys
+from typing import Any
+
+from poolscope._network import Proxy, error_type
+from poolscope._observer import Observer
+from poolscope._records import Checkout
+
+
+class _Body(Proxy):
+    """The parts of a response's body that have no colour."""
+
+    def __init__(self, inner: Any, observer: Observer, checkout: Checkout) -> None:
+        self._inner = inner
+        self._observer = observer
+        self._checkout = checkout
+
+    def __del__(self) -> None:
+        checkout: Checkout | None = getattr(self, "_checkout", None)
+        if checkout is not None and not checkout.ended and not sys.is_finalizing():
+            self._observer.defer(self._observer.pool.end, checkout, False, False)
+
+    def _end(self) -> None:
+        if not self._checkout.ended:
+            self._observer.end(self._checkout)
+
+
+class _Chunks:
+    """The parts of a body's iterator that have no colour.
+
+    A class, not a generator: a caller who stops half-way lets go of the inner iterator at once, as without us.
+    """
+
+    __slots__ = ("_checkout", "_next")
+
+    def __init__(self, advance: Any, checkout: Checkout) -> None:
+        self._next = advance
+        self._checkout = checkout
+        checkout.phase = "streaming"
+
+    def _failed(self, exc: BaseException) -> None:
+        self._checkout.error = error_type(exc)
+        self._checkout.cancelled = not isinstance(exc, Exception)
+
+
+class AsyncChunks(_Chunks):
+    """Iterates an async body."""
+
+    __slots__ = ()
+
+    def __aiter__(self) -> "AsyncChunks":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._next()
+        except StopAsyncIteration:
+            self._checkout.read = True
+            raise
+        except BaseException as exc:
+            self._failed(exc)
+            raise
+
+
+class Chunks(_Chunks):
+    """Iterates a body."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> "Chunks":
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return self._next()
+        except StopIteration:
+            self._checkout.read = True
+            raise
+        except BaseException as exc:
+            self._failed(exc)
+            raise
+
+
+class AsyncBody(_Body):
+    """An async response's body: ends the request when it is closed."""
+
+    def __aiter__(self) -> AsyncChunks:
+        return AsyncChunks(self._inner.__aiter__().__anext__, self._checkout)
+
+    async def aclose(self) -> None:
+        """Close the body and give the connection back."""
+        try:
+            await self._inner.aclose()
+        finally:
+            self._end()
+
+
+class Body(_Body):
+    """A response's body: ends the request when it is closed."""
+
+    def __iter__(self) -> Chunks:
+        return Chunks(self._inner.__iter__().__next__, self._checkout)
+
+    def close(self) -> None:
+        """Close the body and give the connection back."""
+        try:
+            self._inner.close()
+        finally:
+            self._end()

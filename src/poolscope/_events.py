@@ -1,0 +1,167 @@
+"""The facts: what happened in a pool, as frozen values. Nothing here imports anything of ours.
+
+An event is in the past tense and says what is known at that moment. Every event names its pool and the origin
+(`address`, `port`: the label values, `_OTHER` past the cap, empty where none applies) and the monotonic second `at`.
+An event is built only where a sink asked for its type.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What every event carries. at: seconds of the pool's monotonic clock."""
+
+    pool: str
+    address: str
+    port: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStarted(Event):
+    """A request entered the transport."""
+
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckoutStarted(Event):
+    """A request entered the pool and waits (for no time at all where a connection is free)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired(Event):
+    """A connection was handed over. source: new, reused or shared."""
+
+    source: str
+    wait_seconds: float
+    connection_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut(Event):
+    """The wait ended in PoolTimeout."""
+
+    wait_seconds: float
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned(Event):
+    """The wait ended otherwise. error_type: the exception's `__qualname__`."""
+
+    wait_seconds: float
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued(Event):
+    """A connection was not available after all. stage: early (the wait goes on) or late (a new wait)."""
+
+    stage: str
+    connection_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Released(Event):
+    """A request gave its connection back."""
+
+    use_seconds: float
+    connection_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWaited(Event):
+    """HTTP/2: a request that held a ready connection got a stream."""
+
+    wait_seconds: float
+    connection_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectStarted(Event):
+    """A connection attempt began: TCP or Unix socket, then proxy and TLS where they apply."""
+
+    connection_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed(Event):
+    """A connection attempt failed. error_type: the exception's `__qualname__`."""
+
+    connection_id: int
+    connect_seconds: float
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened(Event):
+    """A connection is ready for use. protocol: 1.1 or 2."""
+
+    connection_id: int
+    connect_seconds: float
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionIdled(Event):
+    """A connection became idle."""
+
+    connection_id: int
+    protocol: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionReused(Event):
+    """An idle connection became active again. idle_seconds: how long it was idle."""
+
+    connection_id: int
+    protocol: str
+    idle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed(Event):
+    """A connection ended. was_active: False where it was idle."""
+
+    connection_id: int
+    reason: str
+    open_seconds: float
+    protocol: str
+    was_active: bool
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFreed(Event):
+    """A slot ended that never became a connection."""
+
+    connection_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnded(Event):
+    """A request ended: its body was closed, or it failed. status and error_type are empty where none applies."""
+
+    method: str
+    status: int | str
+    error_type: str
+    protocol: str
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOpened(Event):
+    """A pool was made, or used again after it was closed."""
+
+    max_connections: float
+    max_idle_connections: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolClosed(Event):
+    """A pool was closed."""
+
+
+EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())

@@ -1,0 +1,57 @@
+"""httpx or httpx2: what differs between the two is here as values, so that the core is written once.
+
+The flavour is decided by where a class was defined, never by the import's name: `httpx2.alias_httpx()` makes
+`import httpx` give httpx2.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from poolscope._network import AsyncStreamProxy, StreamProxy
+
+_CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """One flavour's names. http: httpx or httpx2. core: the httpcore below it. *_stream: our streams, as its own."""
+
+    name: str
+    http: Any
+    core: Any
+    async_stream: Any
+    sync_stream: Any
+
+    def owns(self, pool: object) -> bool:
+        """Whether the pool's class comes from this flavour's httpcore."""
+        return any(root_of(cls) == self.core.__name__ for cls in type(pool).__mro__)
+
+
+def root_of(cls: type) -> str:
+    """Give the top-level module that defines a class."""
+    return cls.__module__.partition(".")[0]
+
+
+def flavour_of(http: ModuleType) -> Flavour:
+    """Bind a flavour. Raises ImportError where the version is one that this package does not know."""
+    name = root_of(http.AsyncBaseTransport)
+    core_name = _CORES.get(name)
+    version = getattr(http, "__version__", "unknown")
+    if core_name is None or not hasattr(http, "AsyncHTTPTransport"):
+        raise _unsupported(name, version)
+    if name == "httpx" and int(version.partition(".")[0] or 0) >= 1:
+        raise _unsupported(name, version)
+    core = import_module(core_name)
+    return Flavour(
+        name,
+        http,
+        core,
+        type("InstrumentedAsyncStream", (AsyncStreamProxy, core.AsyncNetworkStream), {}),
+        type("InstrumentedStream", (StreamProxy, core.NetworkStream), {}),
+    )
+
+
+def _unsupported(name: str, version: str) -> ImportError:
+    return ImportError(f"poolscope supports httpx>=0.25.2,<1 and httpx2>=2; found {name} {version}")

@@ -1,0 +1,55 @@
+"""Instruments, in place, a client that someone else made: its transport and every mount.
+
+This keeps the client's own limits, certificates, HTTP/2 and proxy settings, which `transport=` would make void.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, TypeVar
+
+from poolscope._flavour import root_of
+from poolscope._seams import pool_of, transports_of, unwatch
+from poolscope._setup import Setup
+from poolscope._subscription import Sink
+
+Client = TypeVar("Client")
+
+_CLASSES = {"AsyncClient": "InstrumentedTransport", "Client": "InstrumentedSyncTransport"}
+
+
+def instrument(client: Client, *, name: str | None = None, sinks: Sequence[Sink] | None = None) -> Client:
+    """Instrument a client in place and give it back. A second time changes nothing.
+
+    client: an httpx or httpx2 Client or AsyncClient, or an instance of a subclass.
+    name: the name of its pool; each mount's pool is called `name` and the mount's pattern.
+    sinks: as `InstrumentedTransport` takes them.
+
+    Connections that the client already has are counted from their next response on, as reused and without a wait.
+    Raises TypeError where the client is not one.
+    """
+    transport_class = _transport_class(client)
+    for transport, pattern, put in transports_of(client):
+        if not isinstance(transport, Setup):
+            own_name = name if name is None or not pattern else f"{name} {pattern}"
+            put(transport_class(transport, name=own_name, sinks=sinks))
+    return client
+
+
+def uninstrument(client: Client) -> Client:
+    """Give a client its own transports back. What runs, ends uninstrumented. A second time changes nothing.
+
+    Raises TypeError where the client is not one.
+    """
+    _transport_class(client)
+    for transport, _, put in transports_of(client):
+        if isinstance(transport, Setup):
+            put(transport.wrapped)
+            unwatch(pool_of(transport.wrapped))
+    return client
+
+
+def _transport_class(client: object) -> Any:
+    for cls in type(client).__mro__:
+        if root_of(cls) in ("httpx", "httpx2") and cls.__name__ in _CLASSES:
+            return getattr(import_module(f"poolscope.{root_of(cls)}"), _CLASSES[cls.__name__])
+    raise TypeError(f"client takes an httpx or httpx2 Client or AsyncClient, got {client!r}")

@@ -1,0 +1,172 @@
+"""What stands between a pool and its sinks: the clock, the one lock, the isolation of sinks.
+
+The lock is a leaf: nothing is called under it but the state machine and an append. Facts are delivered after it is
+released. A finalizer may run anywhere, under the lock too, so finalizers only append to `_deferred`.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
+from weakref import ref
+
+from poolscope._pool import Pool
+from poolscope._reading import Reading, read
+from poolscope._records import Checkout
+from poolscope._snapshot import PoolSnapshot, picture
+from poolscope._subscription import Sink, Subscription
+from poolscope._transitions import ACTIVE, ESTABLISHING, RESERVED
+
+logger = logging.getLogger("poolscope")
+
+A = ParamSpec("A")
+R = TypeVar("R")
+
+
+class Owner:
+    """Held by every transport that uses an observer: when the last one is collected, the pool is dead."""
+
+
+class Observer:
+    """Watches one pool. Nothing here ever raises into a request.
+
+    pool: its state. pooled: False where the transport has no pool that can be seen. clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.pool = pool
+        self.pooled = pooled
+        self.closing_pool = 0
+        self.keepalive_expiry: float | None = None
+        self._owner: Callable[[], Owner | None] = lambda: None
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._subscriptions: tuple[Subscription, ...] = ()
+        self._faulted = False
+
+    @property
+    def name(self) -> str:
+        """The pool's name."""
+        return self.pool.name
+
+    def apply(self, step: Callable[..., R], *args: object) -> R | None:
+        """Take one step of the state machine, then tell the sinks. None where the step failed: that is our fault."""
+        result = self.take(step, *args)
+        for subscription in self._subscriptions:
+            if subscription.queue:
+                self._deliver(subscription)
+        return result
+
+    def take(self, step: Callable[..., R], *args: object) -> R | None:
+        """Take one step and tell nobody yet: for where the pool's own lock may be held."""
+        try:
+            now = self._clock()
+            with self._lock:
+                if self._deferred:
+                    self._settle(now)
+                return step(*args, now)
+        except Exception:
+            self.fault()
+            return None
+
+    def defer(self, step: Callable[..., Any], *args: object) -> None:
+        """Take one step later, from a finalizer: this takes no lock and may be called anywhere."""
+        self._deferred.append((step, args))
+
+    def end(self, checkout: Checkout, *, timed_out: bool = False) -> None:
+        """End a request; its connection is asked whether it is idle now."""
+        connection = checkout.connection
+        proxy = None if connection is None else connection.probe()
+        self.apply(self.pool.end, checkout, proxy is not None and proxy.is_idle(), timed_out)
+
+    def read(self) -> Reading:
+        """Give one consistent copy of everything counted."""
+        return self._look(lambda now: read(self.pool, self.live, self.pooled, now))
+
+    def snapshot(self) -> PoolSnapshot:
+        """Give the typed picture of the pool now."""
+        return self._look(lambda now: picture(self.pool, self.keepalive_expiry, now))
+
+    def own(self) -> Owner:
+        """Give what a transport holds to keep the pool alive in the sinks' eyes."""
+        owner = self._owner()
+        if owner is None:
+            owner = Owner()
+            self._owner = ref(owner)
+        return owner
+
+    @property
+    def owned(self) -> bool:
+        """Whether a transport still holds the pool."""
+        return self._owner() is not None
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody can still use the pool: not closed, and not collected."""
+        return self.pool.live and self.owned
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is running, nothing is open, and nothing is left to say."""
+        return not (self.pool.checkouts or self.pool.slots.taken or self._deferred)
+
+    def subscribe(self, sinks: Iterable[Sink]) -> None:
+        """Attach sinks. One that fails here is logged by name and left out."""
+        for sink in sinks:
+            try:
+                wanted = sink.attach(self)
+                subscription = wanted if isinstance(wanted, Subscription) else Subscription(wanted)
+                if not subscription.handlers:
+                    continue
+                for kind in subscription.handlers:
+                    self.pool.journal.want(kind, subscription.queue.append)
+            except Exception:
+                logger.exception("poolscope: sink %r failed to attach to pool %r and is disabled", sink, self.name)
+                continue
+            subscription.sink = sink
+            self._subscriptions = (*self._subscriptions, subscription)
+
+    def _look(self, look: Callable[[float], R]) -> R:
+        now = self._clock()
+        with self._lock:
+            self._settle(now)
+            self._reconcile(now)
+            return look(now)
+
+    def _settle(self, now: float) -> None:
+        while self._deferred:
+            step, args = self._deferred.popleft()
+            step(*args, now)
+
+    def _reconcile(self, now: float) -> None:
+        """Ask the pool's own objects about connections that nobody holds: the pool's word is the last one."""
+        slots = self.pool.slots
+        for connection in list(slots.taken.values()):
+            if connection.holders or connection.offered or connection.state == ESTABLISHING:
+                continue
+            proxy = connection.probe()
+            if proxy is None:
+                continue
+            if connection.state == ACTIVE and proxy.is_idle():
+                slots.idled(connection, now)
+            elif connection.state == RESERVED and proxy.is_closed():
+                slots.gone(connection, now)
+
+    def _deliver(self, subscription: Subscription) -> None:
+        try:
+            subscription.flush()
+        except Exception:
+            self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
+            self.pool.journal.unwant(subscription.queue.append)
+            logger.exception("poolscope: sink %r failed and is disabled for pool %r", subscription.sink, self.name)
+
+    def fault(self) -> None:
+        """Log, once, that something of ours failed. Called while the exception is handled."""
+        if not self._faulted:
+            self._faulted = True
+            logger.exception("poolscope: fault in the observer of pool %r; its numbers may be off", self.name)

@@ -1,0 +1,120 @@
+"""What is known of one request and of one connection. One object per request owns that request's state."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Protocol
+
+from poolscope._tally import OriginTally
+from poolscope._transitions import OCCUPIED, RESERVED, WAITING
+
+_ids = count(1)
+
+
+class Probe(Protocol):
+    """What may be asked of the pool's own connection object."""
+
+    def is_idle(self) -> bool:
+        """Whether it is idle."""
+
+    def is_closed(self) -> bool:
+        """Whether it is closed."""
+
+
+class Armed(Protocol):
+    """What may be asked of the stream of a connection."""
+
+    def arm(self) -> None:
+        """Report the next write."""
+
+
+def _nothing() -> None:
+    return None
+
+
+class Checkout:
+    """One request, from entering the transport to the end of its body.
+
+    started_at: entered the transport. entered_at: its present wait began. offered_at: was last handed a connection.
+    joined: that connection was being set up for, or used by, another request. streaming: HTTP/2 gave it a stream.
+    read: its body was read to the end. error: what ended it, empty where nothing did; cancelled: that was no failure.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "connection",
+        "ended",
+        "entered_at",
+        "error",
+        "joined",
+        "method",
+        "offered_at",
+        "phase",
+        "protocol",
+        "read",
+        "started_at",
+        "state",
+        "status",
+        "streaming",
+        "tally",
+    )
+
+    def __init__(self, tally: OriginTally, method: str, now: float, state: str = WAITING) -> None:
+        self.tally = tally
+        self.method = method
+        self.state = state
+        self.started_at = self.entered_at = self.offered_at = now
+        self.connection: Connection | None = None
+        self.joined = self.streaming = self.read = self.cancelled = self.ended = False
+        self.phase = "requesting"
+        self.status: int | str = ""
+        self.protocol = self.error = ""
+
+
+class Connection:
+    """One slot of the pool, and the socket it comes to have.
+
+    probe: gives the pool's object for it, None once that was collected. in_pool: the pool still knows it.
+    holders: requests that hold it. offered: requests it was offered to, undecided.
+    stream: gives the stream of its socket, likewise. upgraded: it speaks another protocol now.
+    closing: why the pool closes it, empty while it does not. socket_closed_at: closed, and the reason not yet known.
+    """
+
+    __slots__ = (
+        "closing",
+        "connecting_at",
+        "connector",
+        "holders",
+        "id",
+        "idle_at",
+        "in_pool",
+        "offered",
+        "opened_at",
+        "probe",
+        "protocol",
+        "requests",
+        "socket_closed_at",
+        "state",
+        "stream",
+        "tally",
+        "upgraded",
+    )
+
+    def __init__(self, tally: OriginTally) -> None:
+        self.id = next(_ids)
+        self.tally = tally
+        self.state = RESERVED
+        self.protocol = "1.1"
+        self.probe: Callable[[], Probe | None] = _nothing
+        self.stream: Callable[[], Armed | None] = _nothing
+        self.in_pool = True
+        self.upgraded = False
+        self.holders = self.offered = self.requests = 0
+        self.connecting_at = self.opened_at = self.idle_at = 0.0
+        self.connector: Checkout | None = None
+        self.closing = ""
+        self.socket_closed_at: float | None = None
+
+    @property
+    def occupied(self) -> bool:
+        """Whether no other request can have the slot."""
+        return self.in_pool and self.state in OCCUPIED

@@ -1,0 +1,164 @@
+"""How a transport of ours is made, and what it answers: the part that has no colour.
+
+Bad arguments get one line that names the argument, what it got and what it takes, before any traffic.
+"""
+
+import inspect
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from poolscope._flavour import Flavour, root_of
+from poolscope._names import name_of_caller
+from poolscope._observer import Observer
+from poolscope._pool import Pool
+from poolscope._seams import limits_of, missing_names, observer_of, pool_of, watch
+from poolscope._snapshot import PoolSnapshot
+from poolscope._subscription import Sink
+
+logger = logging.getLogger("poolscope")
+
+_told: set[type] = set()
+
+
+class Setup:
+    """What both colours have. The class attributes are bound by a flavour."""
+
+    _flavour: ClassVar[Flavour]
+    _asynchronous: ClassVar[bool]
+    _base: ClassVar[Any]
+    _default: ClassVar[Any]
+    _body: ClassVar[Any]
+
+    def __init__(
+        self,
+        transport: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        sinks: Sequence[Sink] | None = None,
+        **options: Any,
+    ) -> None:
+        """Instrument a new transport, made with `options`, or the given one.
+
+        transport: an httpx transport of the same flavour and colour; then there are no other options.
+        name: the pool's name in every metric; by default the module and function that called.
+        sinks: where telemetry goes; by default OpenTelemetry's global providers (nothing without an SDK).
+        options: the arguments of httpx's own transport (`verify`, `http2`, `limits`, `proxy`, `retries` ...).
+
+        Raises TypeError or ValueError naming the argument; RuntimeError where the pool is of an unknown version.
+        """
+        if not isinstance(name, str | None) or name == "":
+            raise TypeError(f"name takes a string that is not empty, got {name!r}")
+        checked = _checked(sinks)
+        inner = self._wrapped(transport, options)
+        if isinstance(inner, Setup):  # once is enough: share what is there
+            self._inner: Any = inner._inner
+            self._observer: Observer = inner._observer
+        else:
+            self._inner = inner
+            self._observer = self._observe(name, checked)
+        self._owner = self._observer.own()
+
+    def _wrapped(self, transport: Any, options: dict[str, Any]) -> Any:
+        kind = type(self).__name__
+        takes = inspect.signature(self._default).parameters
+        for option in options:
+            if option not in takes:
+                known = ", ".join(["name", "sinks", *takes])
+                raise TypeError(f"{kind} got an unknown argument {option!r}; it takes {known}")
+        if transport is None:
+            return self._default(**options)
+        if options:
+            given = ", ".join(options)
+            raise TypeError(f"{kind} takes a transport or the arguments to make one, got both: {given}")
+        if not isinstance(transport, self._base):
+            wanted = f"{self._flavour.name}.{self._base.__name__}"
+            got = f"{root_of(type(transport))}.{type(transport).__name__}"
+            raise TypeError(f"{kind} takes a transport that is an instance of {wanted}, got {got}")
+        return transport
+
+    def _observe(self, name: str | None, sinks: Sequence[Sink] | None) -> Observer:
+        pool = pool_of(self._inner)
+        if pool is not None:
+            self._check(pool)
+            known = observer_of(pool)
+            if known is not None:
+                return known
+        limits = (None, None, None) if pool is None else limits_of(pool)
+        state = Pool(name or name_of_caller(), limits[0], limits[1], time.monotonic())
+        observer = Observer(state, pooled=pool is not None)
+        observer.keepalive_expiry = limits[2]
+        if pool is not None:
+            watch(pool, observer, self._flavour, asynchronous=self._asynchronous)
+        elif type(self._inner) not in _told:
+            _told.add(type(self._inner))
+            logger.warning(
+                "poolscope: %s has no connection pool that can be seen; only whole requests are measured",
+                type(self._inner).__name__,
+            )
+        owner = observer.own()  # a sink asks at once whether the pool is alive
+        observer.subscribe(_default_sinks() if sinks is None else sinks)
+        self._owner = owner
+        return observer
+
+    def _check(self, pool: Any) -> None:
+        core = self._flavour.core
+        if not self._flavour.owns(pool):
+            pool_class = f"{type(pool).__module__}.{type(pool).__qualname__}"
+            raise TypeError(f"transport has a pool of {pool_class}, which is not one of {core.__name__}")
+        missing = missing_names(pool)
+        if missing:
+            version = getattr(core, "__version__", "unknown")
+            raise RuntimeError(f"{core.__name__} {version} is not supported: its pool has no {', '.join(missing)}")
+
+    @property
+    def wrapped(self) -> Any:
+        """The transport that this one instruments."""
+        return self._inner
+
+    def snapshot(self) -> PoolSnapshot:
+        """Give a frozen picture of the pool now: limits, origins, and each held connection with its age in seconds."""
+        return self._observer.snapshot()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.snapshot()}>"
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_inner":  # not there yet
+            raise AttributeError(name)
+        return getattr(self._inner, name)
+
+    def _closing(self) -> None:
+        self._observer.closing_pool += 1
+
+    def _closed(self) -> None:
+        self._observer.closing_pool -= 1
+        self._observer.apply(self._observer.pool.close)
+
+
+def _checked(sinks: Sequence[Sink] | None) -> list[Sink] | None:
+    if sinks is None:
+        return None
+    try:
+        given = list(sinks)
+    except TypeError:
+        raise TypeError(f"sinks takes a sequence of sinks, got {sinks!r}") from None
+    for sink in given:
+        if isinstance(sink, type) or not callable(getattr(sink, "attach", None)):
+            raise TypeError(f"sinks takes sinks, objects with an attach method, got {sink!r}")
+    return given
+
+
+def _default_sinks() -> Sequence[Sink]:
+    from poolscope.sinks.opentelemetry import OpenTelemetrySink  # noqa: PLC0415 - only where nobody names a sink
+
+    return [OpenTelemetrySink()]
+
+
+def deadline(timeout: float) -> float:
+    """Give the monotonic second at which a time of `timeout` seconds is up."""
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout >= 0:
+        raise ValueError(f"timeout takes seconds, a number that is not negative, got {timeout!r}")
+    return time.monotonic() + timeout

@@ -1,0 +1,161 @@
+"""The connections of one pool: slots taken, sockets opened, idle, closed; and the integral of the slots in use.
+
+1. A connection that opened closes exactly once: opened = closed + open.
+2. An illegal event changes nothing and raises nothing (`_transitions` is the one table).
+
+Every method is called with the pool's lock held and the current monotonic second `now`.
+"""
+
+from poolscope import _contract as c
+from poolscope import _events as e
+from poolscope._journal import Journal
+from poolscope._records import Checkout, Connection
+from poolscope._tally import OriginTally
+from poolscope._transitions import CONNECTION, ESTABLISHING, IDLE, move
+
+
+class Slots:
+    """The slots of one pool. in_use: how many no other request can have. busy_seconds: its integral up to busy_at."""
+
+    def __init__(self, journal: Journal, now: float) -> None:
+        self.journal = journal
+        self.in_use = 0
+        self.busy_seconds = 0.0
+        self.busy_at = now
+        self.taken: dict[int, Connection] = {}
+
+    def busy_until(self, now: float) -> float:
+        """Give the integral of in_use up to now, running uses included."""
+        return self.busy_seconds + self.in_use * (now - self.busy_at)
+
+    def _occupy(self, change: int, now: float) -> None:
+        self.busy_seconds = self.busy_until(now)
+        self.busy_at = now
+        self.in_use += change
+
+    def reserve(self, tally: OriginTally, now: float) -> Connection:
+        """Take a slot."""
+        connection = Connection(tally)
+        self.taken[connection.id] = connection
+        self._occupy(1, now)
+        return connection
+
+    def connecting(self, connection: Connection, checkout: Checkout | None, now: float) -> None:
+        """Begin an attempt to connect, for this request."""
+        if not move(connection, CONNECTION, "connecting"):
+            return
+        connection.connecting_at = now
+        connection.connector = checkout
+        connection.socket_closed_at = None
+        connection.tally.establishing += 1
+        if self.journal.wanted[e.ConnectStarted]:
+            self.journal.post(e.ConnectStarted, connection.tally, now, connection.id)
+
+    def failed(self, connection: Connection, error_type: str, now: float) -> None:
+        """End an attempt to connect that failed; the slot is still taken."""
+        if not move(connection, CONNECTION, "failed"):
+            return
+        tally = connection.tally
+        seconds = now - connection.connecting_at
+        tally.establishing -= 1
+        connection.connector = None
+        error_type = tally.created(seconds, error_type)
+        if self.journal.wanted[e.ConnectFailed]:
+            self.journal.post(e.ConnectFailed, tally, now, connection.id, seconds, error_type)
+
+    def opened(self, connection: Connection, protocol: str, now: float) -> None:
+        """Make the connection ready for use."""
+        if not move(connection, CONNECTION, "opened"):
+            return
+        tally = connection.tally
+        seconds = now - connection.connecting_at
+        connection.opened_at = now
+        connection.protocol = protocol
+        connection.connector = None
+        tally.establishing -= 1
+        tally.opened += 1
+        tally.created(seconds, "")
+        tally.open[c.ACTIVE, protocol] = tally.open.get((c.ACTIVE, protocol), 0) + 1
+        tally.open.setdefault((c.IDLE, protocol), 0)
+        if self.journal.wanted[e.ConnectionOpened]:
+            self.journal.post(e.ConnectionOpened, tally, now, connection.id, seconds, protocol)
+
+    def idled(self, connection: Connection, now: float) -> None:
+        """Make the connection idle, unless somebody else holds it already."""
+        if connection.holders or not move(connection, CONNECTION, "idled"):
+            return
+        connection.idle_at = now
+        tally, protocol = connection.tally, connection.protocol
+        tally.open[c.ACTIVE, protocol] -= 1
+        tally.open[c.IDLE, protocol] += 1
+        if connection.in_pool:
+            self._occupy(-1, now)
+        if self.journal.wanted[e.ConnectionIdled]:
+            self.journal.post(e.ConnectionIdled, tally, now, connection.id, protocol)
+
+    def used(self, connection: Connection, now: float) -> None:
+        """Make an idle connection active."""
+        if not move(connection, CONNECTION, "used"):
+            return
+        tally, protocol = connection.tally, connection.protocol
+        seconds = now - connection.idle_at
+        tally.open[c.IDLE, protocol] -= 1
+        tally.open[c.ACTIVE, protocol] += 1
+        tally.idle_time.observe(seconds)
+        if connection.in_pool:
+            self._occupy(1, now)
+        if self.journal.wanted[e.ConnectionReused]:
+            self.journal.post(e.ConnectionReused, tally, now, connection.id, protocol, seconds)
+
+    def closed(self, connection: Connection, reason: str, now: float) -> None:
+        """End an open connection."""
+        was_active = connection.state != IDLE
+        if (connection.state, "closed") not in CONNECTION:
+            return
+        self.detached(connection, now)
+        move(connection, CONNECTION, "closed")
+        self.taken.pop(connection.id, None)
+        tally, protocol = connection.tally, connection.protocol
+        closed_at = now if connection.socket_closed_at is None else connection.socket_closed_at
+        seconds = closed_at - connection.opened_at
+        tally.open[c.ACTIVE if was_active else c.IDLE, protocol] -= 1
+        tally.closed[reason] += 1
+        tally.lived(seconds, protocol)
+        tally.requests_served.observe(connection.requests)
+        if self.journal.wanted[e.ConnectionClosed]:
+            facts = (connection.id, reason, seconds, protocol, was_active, connection.requests)
+            self.journal.post(e.ConnectionClosed, tally, now, *facts)
+
+    def socket_closed(self, connection: Connection, now: float) -> None:
+        """Note that the socket is closed. The reason may only be known when the request that holds it ends."""
+        if connection.socket_closed_at is None:
+            connection.socket_closed_at = now
+        if connection.upgraded:
+            self.closed(connection, c.UPGRADED, now)
+        elif connection.closing:
+            self.closed(connection, connection.closing, now)
+        elif not connection.holders:
+            self.closed(connection, c.FAILED, now)
+
+    def broke(self, connection: Connection, checkout: Checkout, error_type: str, reason: str, now: float) -> None:
+        """Note that a request failed on the connection before it had a response."""
+        if connection.connector is checkout:
+            self.failed(connection, error_type, now)
+        if connection.socket_closed_at is not None:
+            self.closed(connection, reason, now)
+
+    def detached(self, connection: Connection, now: float) -> None:
+        """Note that the pool gave the connection up: its slot is free, whatever becomes of its socket."""
+        if connection.occupied:
+            self._occupy(-1, now)
+        connection.in_pool = False
+
+    def gone(self, connection: Connection, now: float) -> None:
+        """Note that the pool's object for the connection was collected."""
+        if connection.state == ESTABLISHING:
+            self.failed(connection, c.DROPPED, now)
+        self.detached(connection, now)
+        if move(connection, CONNECTION, "freed"):
+            self.taken.pop(connection.id, None)
+            if self.journal.wanted[e.SlotFreed]:
+                self.journal.post(e.SlotFreed, connection.tally, now, connection.id)

@@ -1,0 +1,58 @@
+"""How a sink hears of a pool: the small public protocol, and the queue between the two.
+
+An event waits in the queue until the pool's lock is released; then the thread or task that caused it delivers it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from poolscope._events import Event
+
+if TYPE_CHECKING:
+    from poolscope._reading import Reading
+    from poolscope._snapshot import PoolSnapshot
+
+Handlers = Mapping[type[Event], Callable[[Any], None]]
+
+
+class ObservedPool(Protocol):
+    """What a sink may ask of a pool."""
+
+    @property
+    def name(self) -> str:
+        """The pool's name."""
+
+    def read(self) -> "Reading":
+        """Give one consistent copy of everything counted."""
+
+    def snapshot(self) -> "PoolSnapshot":
+        """Give the typed picture of the pool now."""
+
+
+class Subscription:
+    """The events of one pool on their way to one sink. handlers: what is called, by the type of event."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+        self.queue: deque[Event] = deque()
+        self.sink: object = None
+
+    def flush(self) -> None:
+        """Deliver what waits. Called without the pool's lock, from whichever thread caused the last event."""
+        while self.queue:
+            try:
+                event = self.queue.popleft()
+            except IndexError:  # another thread was faster
+                return
+            self.handlers[type(event)](event)
+
+
+class Sink(Protocol):
+    """Hears of pools. Write your own by giving handlers for the events that you want; they must be quick.
+
+    A handler that raises is logged by the sink's `repr` and never called again; requests and other sinks go on.
+    """
+
+    def attach(self, pool: ObservedPool, /) -> Handlers | Subscription:
+        """Give the handlers for one pool's events, by type. Called once, when the pool is instrumented."""

@@ -1,0 +1,165 @@
+"""The two colours of the transport. They differ by `await`, and a test says so.
+
+1. A request that enters ends exactly once: when it fails, or with its body (`_body`).
+2. Whatever the wrapped transport does is what the caller sees.
+"""
+
+import time
+from typing import Any
+
+import anyio
+
+from poolscope import _contract as c
+from poolscope._network import CURRENT, error_type
+from poolscope._observer import Observer
+from poolscope._records import Checkout
+from poolscope._setup import Setup, deadline
+from poolscope._snapshot import PoolSnapshot
+from poolscope._transitions import OFFERED, WAITING
+
+_SWITCHING_PROTOCOLS = 101
+_DRAIN_POLL_SECONDS = 0.01
+
+
+def _enter(observer: Observer, request: Any) -> Checkout | None:
+    url = request.url
+    method = request.method
+    return observer.apply(
+        observer.pool.request,
+        url.raw_scheme,
+        url.raw_host,
+        url.port,
+        method if method in c.METHODS else c.OTHER,
+        observer.pooled,
+    )
+
+
+def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, pool_timeout: type) -> None:
+    if checkout is not None:
+        checkout.error = error_type(exc)
+        checkout.cancelled = not isinstance(exc, Exception)
+        observer.end(checkout, timed_out=isinstance(exc, pool_timeout))
+
+
+def _answer(observer: Observer, checkout: Checkout | None, request: Any, response: Any, body: Any) -> Any:
+    """Note what the response says of its connection, and watch its body. Never raises: the response is the user's."""
+    if checkout is None:
+        return response
+    try:
+        checkout.status = response.status_code
+        version = response.extensions.get("http_version", b"")
+        checkout.protocol = version.removeprefix(b"HTTP/").decode("ascii", errors="replace")
+        checkout.phase = "unread"
+        if checkout.state in (WAITING, OFFERED):
+            observer.apply(observer.pool.adopt, checkout)
+        if checkout.connection is not None and _upgrades(request, response):
+            checkout.connection.upgraded = True
+        if response.is_closed:  # it came with its content: nobody will close its stream
+            observer.end(checkout)
+        else:
+            response.stream = body(response.stream, observer, checkout)
+    except Exception:  # noqa: BLE001 - a fault of ours is told once, and costs nobody a response
+        observer.fault()
+        observer.end(checkout)
+    return response
+
+
+def _upgrades(request: Any, response: Any) -> bool:
+    status = response.status_code
+    return status == _SWITCHING_PROTOCOLS or (request.method == "CONNECT" and response.is_success)
+
+
+class AsyncTransport(Setup):
+    """The async colour: an async transport that shows what its connection pool does."""
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send one request, as the wrapped transport does."""
+        observer = self._observer
+        checkout = _enter(observer, request)
+        outer = CURRENT.get()
+        CURRENT.set(checkout)
+        try:
+            response = await self._inner.handle_async_request(request)
+        except BaseException as exc:
+            _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
+            raise
+        finally:
+            CURRENT.set(outer)
+        return _answer(observer, checkout, request, response, self._body)
+
+    async def aclose(self) -> None:
+        """Close the wrapped transport. The pool works again after it, as it does without us."""
+        self._closing()
+        try:
+            await self._inner.aclose()
+        finally:
+            self._closed()
+
+    async def drain(self, timeout: float) -> PoolSnapshot:  # noqa: ASYNC109 - the deadline is the answer, no error
+        """Wait until no request waits or holds a connection, at most `timeout` seconds; give what is left then.
+
+        It looks every 10 ms. New requests are not kept out. Raises ValueError for a timeout that is not a number >= 0.
+        """
+        end = deadline(timeout)
+        while not self.snapshot().at_rest and time.monotonic() < end:
+            await anyio.sleep(_DRAIN_POLL_SECONDS)
+        return self.snapshot()
+
+    async def __aenter__(self) -> Any:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        self._closing()
+        try:
+            await self._inner.__aexit__(*exc_info)
+        finally:
+            self._closed()
+
+
+class SyncTransport(Setup):
+    """The sync colour: a transport that shows what its connection pool does."""
+
+    def handle_request(self, request: Any) -> Any:
+        """Send one request, as the wrapped transport does."""
+        observer = self._observer
+        checkout = _enter(observer, request)
+        outer = CURRENT.get()
+        CURRENT.set(checkout)
+        try:
+            response = self._inner.handle_request(request)
+        except BaseException as exc:
+            _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
+            raise
+        finally:
+            CURRENT.set(outer)
+        return _answer(observer, checkout, request, response, self._body)
+
+    def close(self) -> None:
+        """Close the wrapped transport. The pool works again after it, as it does without us."""
+        self._closing()
+        try:
+            self._inner.close()
+        finally:
+            self._closed()
+
+    def drain(self, timeout: float) -> PoolSnapshot:
+        """Wait until no request waits or holds a connection, at most `timeout` seconds; give what is left then.
+
+        It looks every 10 ms. New requests are not kept out. Raises ValueError for a timeout that is not a number >= 0.
+        """
+        end = deadline(timeout)
+        while not self.snapshot().at_rest and time.monotonic() < end:
+            time.sleep(_DRAIN_POLL_SECONDS)
+        return self.snapshot()
+
+    def __enter__(self) -> Any:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._closing()
+        try:
+            self._inner.__exit__(*exc_info)
+        finally:
+            self._closed()
