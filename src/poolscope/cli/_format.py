@@ -1,0 +1,25 @@
+"""How the command line writes numbers."""
+
+
+def seconds(value: float | None) -> str:
+    """Write a duration with the digits that matter; a dash where there is none."""
+    if value is None:
+        return "-"
+    if value < 0.001:
+        return "<1 ms"
+    return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.1f} s"
+
+
+def count(value: float) -> str:
+    """Write a whole number."""
+    return f"{value:.0f}"
+
+
+def rate(value: float) -> str:
+    """Write events a second."""
+    return f"{value:.1f}" if value < 99.95 else f"{value:.0f}"
+
+
+def clock(value: float) -> str:
+    """Write minutes and seconds."""
+    return f"{int(value) // 60}:{int(value) % 60:02d}"

@@ -1,0 +1,139 @@
+"""`poolscope demo`: an instrumented client under load on loopback, in stages, judged by its /metrics.
+
+1. What is shown and what is judged comes from /metrics over HTTP, as anybody's Prometheus would have it.
+2. However the run ends, the terminal, the ports and the processes are as they were.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Annotated
+
+import httpx
+import typer
+from prometheus_client import CollectorRegistry, start_http_server
+
+from poolscope._contract import POOL, PORT
+from poolscope.cli import _server, _traffic
+from poolscope.cli._display import Display, Plan, Results, display
+from poolscope.cli._errors import CommandError
+from poolscope.cli._exposition import Scrape, Window, scrape
+from poolscope.cli._stages import CHURN, STEADY, Stage, stages
+from poolscope.cli._table import Column
+
+_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+
+def demo(
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help="Serve /metrics on this port of 127.0.0.1; 0 takes a free one."),
+    ] = 9464,
+    fast: Annotated[bool, typer.Option("--fast", help="Run in under 30 seconds instead of about 2 minutes.")] = False,
+) -> int:
+    """Put a pool under load on loopback; show what its metrics say.
+
+    Six stages: warm reuse, high utilization, checkout waits, creation spike, starvation, recovery.
+    Exit status 0 if each showed in /metrics what it must, 1 if one did not.
+    """
+    registry = CollectorRegistry()
+    with _metrics_server(port, registry) as bound, _server.origins(2) as (fast_port, slow_port):
+        plan = Plan(
+            f"http://127.0.0.1:{bound}/metrics",
+            stages(fast_port, slow_port, short=fast),
+            (
+                Column(STEADY, {POOL: STEADY}),
+                Column(f"fast :{fast_port}", {POOL: STEADY, PORT: str(fast_port)}, whole=False),
+                Column(f"slow :{slow_port}", {POOL: STEADY, PORT: str(slow_port)}, whole=False),
+                Column(CHURN, {POOL: CHURN}),
+            ),
+        )
+        shown = display(plan)
+        results = _run(_Run(bound, plan, shown, 0.25 if fast else 0.5), registry)
+    shown.summary(results)
+    return 0 if all(finding.ok for _, findings in results for finding in findings) else 1
+
+
+@contextlib.contextmanager
+def _metrics_server(port: int, registry: CollectorRegistry) -> Iterator[int]:
+    try:
+        server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise CommandError(
+            f"cannot serve /metrics on 127.0.0.1:{port}: {reason}; choose another with --port"
+        ) from error
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Run:
+    """One run of all stages. interval_seconds: between two scrapes."""
+
+    def __init__(self, port: int, plan: Plan, shown: Display, interval_seconds: float) -> None:
+        self._port = port
+        self._plan = plan
+        self._shown = shown
+        self._interval = interval_seconds
+        self._recent: deque[Scrape] = deque(maxlen=11)
+
+    async def run(self, registry: CollectorRegistry) -> Results:
+        """Run the stages; return each with its findings."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine that asyncio runs has one
+        with contextlib.suppress(NotImplementedError):  # no such handler on Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        results = []
+        with self._shown as shown:
+            async with _traffic.clients(registry) as clients, asyncio.TaskGroup() as tasks:
+                for stage in self._plan.stages:
+                    shown.begin(stage)
+                    window = await self._stage(stage, _traffic.Workers(tasks, clients[stage.pool], stage.loads))
+                    findings = stage.judge(window)
+                    shown.end(stage, findings)
+                    results.append((stage, findings))
+        return results
+
+    async def _stage(self, stage: Stage, workers: _traffic.Workers) -> Window:
+        self._recent.clear()  # a rate over two stages says nothing of either
+        began = time.monotonic()
+        scrapes = [await self._scrape()]
+        workers.start()
+        over = False
+        while not over:
+            await asyncio.sleep(self._interval)
+            elapsed = time.monotonic() - began
+            if elapsed >= stage.seconds:
+                workers.stop()
+                over = stage.drain_seconds is None or workers.done
+            scrapes.append(await self._scrape())
+            self._shown.tick(stage, elapsed, Window(tuple(self._recent), {}))
+        return Window(tuple(scrapes), {POOL: stage.pool})
+
+    async def _scrape(self) -> Scrape:
+        # In a thread: the answer comes from one of this process, and the load goes on meanwhile.
+        taken = await asyncio.to_thread(scrape, self._port)
+        self._recent.append(taken)
+        return taken
+
+
+def _run(run: _Run, registry: CollectorRegistry) -> Results:
+    try:
+        return asyncio.run(run.run(registry))
+    except KeyboardInterrupt:
+        raise CommandError("interrupted", _INTERRUPTED) from None
+    except asyncio.CancelledError:
+        raise CommandError("terminated", _TERMINATED) from None
+    except ExceptionGroup as failed:
+        first = failed.exceptions[0]
+        if not isinstance(first, httpx.HTTPError | OSError):
+            raise
+        raise CommandError(f"a request of the demo's own failed: {first!r}", 1) from failed
