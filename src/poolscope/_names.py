@@ -1,11 +1,24 @@
-"""What an unnamed pool is called: the module and function that made it, 20 such names a process, then `default`."""
+"""What a pool is called. Names are capped, as everything is that becomes a label.
+
+An unnamed pool is called after the module and function that made it, 20 such names a process, then `default`.
+Of the names that users give, a process has 100, then `_OTHER`.
+"""
 
 import sys
 import threading
 
-MAX_NAMES = 20
-_given: set[str] = set()
+from poolscope._contract import OTHER
+
+MAX_CALLERS = 20
+MAX_NAMES = 100
+_callers: set[str] = set()
+_names: set[str] = set()
 _lock = threading.Lock()
+
+
+def granted(name: str) -> str:
+    """Give the name, or `_OTHER` past the cap."""
+    return _within(_names, name, MAX_NAMES, OTHER)
 
 
 def name_of_caller() -> str:
@@ -16,8 +29,12 @@ def name_of_caller() -> str:
     module = frame.f_globals.get("__name__", "default")
     function = frame.f_code.co_qualname
     name = module if function == "<module>" else f"{module}.{function}"
+    return _within(_callers, name, MAX_CALLERS, "default")
+
+
+def _within(given: set[str], name: str, most: int, otherwise: str) -> str:
     with _lock:
-        if name not in _given and len(_given) >= MAX_NAMES:
-            return "default"
-        _given.add(name)
+        if name not in given and len(given) >= most:
+            return otherwise
+        given.add(name)
     return name

@@ -84,9 +84,20 @@ class Observer:
         proxy = None if connection is None else connection.probe()
         self.apply(self.pool.end, checkout, proxy is not None and proxy.is_idle(), timed_out)
 
-    def read(self) -> Reading:
-        """Give one consistent copy of everything counted."""
-        return self._look(lambda now: read(self.pool, self.live, self.pooled, now))
+    @property
+    def in_use(self) -> int:
+        """How many slots no other request can have."""
+        return self.pool.slots.in_use
+
+    def read(self, then: Callable[[], None] | None = None) -> Reading:
+        """Give one consistent copy of everything counted. then: done at the same moment, under the lock."""
+
+        def look(now: float) -> Reading:
+            if then is not None:
+                then()
+            return read(self.pool, self.live, self.pooled, now)
+
+        return self._look(look)
 
     def snapshot(self) -> PoolSnapshot:
         """Give the typed picture of the pool now."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from poolscope._flavour import Flavour, root_of
-from poolscope._names import name_of_caller
+from poolscope._names import granted, name_of_caller
 from poolscope._observer import Observer
 from poolscope._pool import Pool
 from poolscope._seams import limits_of, missing_names, observer_of, pool_of, watch
@@ -87,7 +87,7 @@ class Setup:
             if known is not None:
                 return known
         limits = (None, None, None) if pool is None else limits_of(pool)
-        state = Pool(name or name_of_caller(), limits[0], limits[1], time.monotonic())
+        state = Pool(granted(name) if name else name_of_caller(), limits[0], limits[1], time.monotonic())
         observer = Observer(state, pooled=pool is not None)
         observer.keepalive_expiry = limits[2]
         if pool is not None:

@@ -4,7 +4,7 @@ An event waits in the queue until the pool's lock is released; then the thread o
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from poolscope._events import Event
@@ -23,11 +23,30 @@ class ObservedPool(Protocol):
     def name(self) -> str:
         """The pool's name."""
 
-    def read(self) -> "Reading":
-        """Give one consistent copy of everything counted."""
+    @property
+    def in_use(self) -> int:
+        """How many slots no other request can have."""
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody can still use the pool: not closed, and not collected."""
+
+    @property
+    def owned(self) -> bool:
+        """Whether a transport still holds the pool."""
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is running, nothing is open, and nothing is left to say."""
+
+    def read(self, then: Callable[[], None] | None = None) -> "Reading":
+        """Give one consistent copy of everything counted. then: done at the same moment; it may only append or cut."""
 
     def snapshot(self) -> "PoolSnapshot":
         """Give the typed picture of the pool now."""
+
+    def subscribe(self, sinks: "Iterable[Sink]") -> None:
+        """Attach sinks."""
 
 
 class Subscription:

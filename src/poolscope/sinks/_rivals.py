@@ -1,0 +1,29 @@
+"""Whether two sinks would put the same metrics into one Prometheus registry: one set of series, never two.
+
+Our native collector and OpenTelemetry's Prometheus reader can stand in one registry, each fed by a sink of ours. They
+look for each other here, in either order.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from weakref import WeakSet
+
+MESSAGE = (
+    "this registry would get every metric twice: from PrometheusSink and, through its Prometheus reader, from "
+    "OpenTelemetrySink; use one of them, or two registries"
+)
+
+native_registries: "WeakSet[Any]" = WeakSet()
+"""Registries that a PrometheusSink is in."""
+
+
+def readers_of(meter_provider: Any) -> Iterable[Any]:
+    """Give the metric readers of an SDK's meter provider; none where it is no SDK's."""
+    config = getattr(meter_provider, "_sdk_config", None)
+    return tuple(getattr(config, "metric_readers", ()))
+
+
+def serves(meter_provider: Any, registry: Any) -> bool:
+    """Whether a Prometheus reader of this provider is in this registry."""
+    collectors = getattr(registry, "_collector_to_names", {})
+    return any(getattr(reader, "_collector", None) in collectors for reader in readers_of(meter_provider))

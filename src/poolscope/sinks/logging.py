@@ -1,0 +1,68 @@
+"""The logging sink, for those who have no metrics backend: the pool's rare and bad moments as lines of a log.
+
+Quiet while all is well: connections are DEBUG, pools INFO; failed connects, slow checkouts and timeouts are WARNING.
+"""
+
+import logging
+
+from poolscope import _events as e
+from poolscope._subscription import Handlers, ObservedPool
+
+
+class LoggingSink:
+    """Writes a pool's events to a logger.
+
+    logger: `poolscope.pool` by default. slow_seconds: a checkout that waited at least as long is a WARNING.
+    Raises ValueError where slow_seconds is negative.
+    """
+
+    def __init__(self, logger: logging.Logger | None = None, *, slow_seconds: float = 1.0) -> None:
+        if not slow_seconds >= 0:
+            raise ValueError(f"slow_seconds takes seconds, a number that is not negative, got {slow_seconds!r}")
+        self._logger = logger or logging.getLogger("poolscope.pool")
+        self._slow_seconds = slow_seconds
+
+    def __repr__(self) -> str:
+        return f"LoggingSink(logger={self._logger.name!r})"
+
+    def attach(self, pool: ObservedPool, /) -> Handlers:
+        """Give the handlers for one pool."""
+
+        def timed_out(event: e.TimedOut) -> None:
+            message = "pool %s: PoolTimeout after %.3f s for %s:%s (%s)"
+            self._logger.warning(
+                message, event.pool, event.wait_seconds, event.address, event.port, pool.snapshot()
+            )
+
+        return {
+            e.TimedOut: timed_out,
+            e.Acquired: self._acquired,
+            e.ConnectFailed: self._connect_failed,
+            e.ConnectionOpened: self._opened,
+            e.ConnectionClosed: self._closed,
+            e.PoolClosed: self._pool_closed,
+        }
+
+    def _acquired(self, event: e.Acquired) -> None:
+        if event.wait_seconds >= self._slow_seconds:
+            message = "pool %s: waited %.3f s for a connection to %s:%s"
+            self._logger.warning(message, event.pool, event.wait_seconds, event.address, event.port)
+
+    def _connect_failed(self, event: e.ConnectFailed) -> None:
+        message = "pool %s: connecting to %s:%s failed after %.3f s: %s"
+        self._logger.warning(
+            message, event.pool, event.address, event.port, event.connect_seconds, event.error_type
+        )
+
+    def _opened(self, event: e.ConnectionOpened) -> None:
+        message = "pool %s: connection %d to %s:%s opened in %.3f s (HTTP/%s)"
+        where = (event.pool, event.connection_id, event.address, event.port)
+        self._logger.debug(message, *where, event.connect_seconds, event.protocol)
+
+    def _closed(self, event: e.ConnectionClosed) -> None:
+        message = "pool %s: connection %d to %s:%s closed (%s) after %.3f s and %d requests"
+        where = (event.pool, event.connection_id, event.address, event.port)
+        self._logger.debug(message, *where, event.reason, event.open_seconds, event.requests)
+
+    def _pool_closed(self, event: e.PoolClosed) -> None:
+        self._logger.info("pool %s: closed", event.pool)

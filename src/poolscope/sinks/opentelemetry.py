@@ -1,0 +1,215 @@
+"""The OpenTelemetry sink: observable counters and levels read from the pools, histograms recorded through the SDK.
+
+1. One collection tells one story: its first callback reads every pool at one moment and records what was measured up
+   to it; what is measured after it stays in the queues until the collection is surely over.
+2. Without an SDK nothing is subscribed and nothing costs. When one is set up later, its first look at our instruments
+   (it advances the generator callback) subscribes the pools.
+"""
+
+import threading
+import time
+from collections.abc import Generator, Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
+
+from poolscope import _contract as c
+from poolscope._events import Event
+from poolscope._subscription import Handlers, ObservedPool, Subscription
+from poolscope._tally import LabelValues
+from poolscope.sinks import _rivals
+from poolscope.sinks._book import Book, Cut
+from poolscope.sinks._measurements import MEASURES
+
+_BATCH = 64
+"""Measurements that wait before they are recorded: few enough that recording them blocks for milliseconds only."""
+_HELD_AT_MOST = 4096
+_COLLECTION_SECONDS = 0.25
+"""How long after its first callback a collection may still read the histograms."""
+
+_backends: "WeakKeyDictionary[MeterProvider, _Backend]" = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+class OpenTelemetrySink:
+    """Puts the pools' metrics into OpenTelemetry. Several sinks for one meter provider are one.
+
+    meter_provider: the global one by default; without an SDK nothing happens.
+    opt_in: also the histograms that are off by default, such as the requests that a connection served.
+
+    Raises ValueError where a PrometheusSink already gives the same metrics to the registry of this provider's reader.
+    """
+
+    def __init__(self, meter_provider: MeterProvider | None = None, *, opt_in: bool = False) -> None:
+        provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
+        if any(_rivals.serves(provider, registry) for registry in _rivals.native_registries):
+            raise ValueError(_rivals.MESSAGE)
+        with _lock:
+            backend = _backends.get(provider) or _global_backend(provider)
+            if backend is None:
+                backend = _backends[provider] = _Backend(provider, opt_in=opt_in)
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return repr(self._backend)
+
+    def attach(self, pool: ObservedPool, /) -> Handlers | Subscription:
+        """Take a pool in."""
+        return self._backend.attach(pool)
+
+
+def providers_in_use() -> list[Any]:
+    """Give the meter providers that a sink of ours feeds."""
+    with _lock:
+        return [_resolved(provider) for provider in _backends]
+
+
+def _resolved(provider: MeterProvider) -> MeterProvider:
+    """Give the provider that the API's placeholder stands for by now."""
+    return metrics.get_meter_provider() if type(provider).__name__ == "_ProxyMeterProvider" else provider
+
+
+def _global_backend(provider: MeterProvider) -> "_Backend | None":
+    """Give the backend that was made before the SDK that it now speaks to."""
+    return next((backend for known, backend in _backends.items() if _resolved(known) is provider), None)
+
+
+class _Backend:
+    """The instruments of one meter provider."""
+
+    def __init__(self, provider: MeterProvider, *, opt_in: bool) -> None:
+        self._metrics = [metric for metric in c.METRICS if opt_in or not metric.opt_in]
+        self._provider = provider
+        self._measured: WeakKeyDictionary[ObservedPool, _Measured] = WeakKeyDictionary()
+        self._book = Book(self._cut, self._gone)
+        self._points: dict[c.Metric, list[Observation]] | None = None
+        self._served: set[c.Metric] = set()
+        self._active = False
+        self.hold_until = 0.0
+        meter = provider.get_meter("poolscope")
+        self.histograms: dict[c.Metric, Histogram] = {
+            metric: meter.create_histogram(
+                metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=metric.buckets
+            )
+            for metric in self._metrics
+            if metric.kind == "histogram"
+        }
+        make: dict[str, Any] = {
+            "counter": meter.create_observable_counter,
+            "updown": meter.create_observable_up_down_counter,
+            "gauge": meter.create_observable_gauge,
+        }
+        for metric in self._metrics:
+            if metric.kind != "histogram":
+                make[metric.kind](metric.name, [self._callback(metric)], metric.unit, metric.description)
+
+    def __repr__(self) -> str:
+        return f"OpenTelemetrySink(meter_provider={self._provider!r})"
+
+    def attach(self, pool: ObservedPool, /) -> Handlers | Subscription:
+        """Take a pool in; give the subscription once there is an SDK to measure for."""
+        self._book.add(pool)
+        if not self._active:
+            return {}
+        measured = self._measured[pool] = _Measured(self)
+        return measured
+
+    def _callback(self, metric: c.Metric) -> Generator[Iterable[Observation], CallbackOptions, None]:
+        """Answer an SDK's collections. An SDK advances it to its first yield when it takes the instrument on."""
+        self._activate()
+        answer: Iterable[Observation] = ()
+        while True:
+            yield answer
+            answer = self._observations(metric)
+
+    def _activate(self) -> None:
+        if not self._active:
+            self._active = True
+            for pool in self._book.pools:
+                pool.subscribe([self])
+
+    def _observations(self, metric: c.Metric) -> list[Observation]:
+        if self._points is None or metric in self._served:
+            self._points = self._collect()
+            self._served.clear()
+        self._served.add(metric)
+        return self._points.get(metric, [])
+
+    def _collect(self) -> dict[c.Metric, list[Observation]]:
+        """Read every pool, and record what was measured up to that moment."""
+        self.hold_until = time.monotonic() + _COLLECTION_SECONDS
+        reading = self._book.read()
+        for measured in list(self._measured.values()):
+            measured.record()
+        self.hold_until = time.monotonic() + _COLLECTION_SECONDS
+        points: dict[c.Metric, list[Observation]] = {}
+        for (metric, labels), value in reading.numbers.items():
+            points.setdefault(metric, []).append(Observation(value, attributes(metric, labels)))
+        return points
+
+    def _cut(self, pool: ObservedPool) -> Cut | None:
+        measured = self._measured.get(pool)
+        return None if measured is None else measured.cut
+
+    def _gone(self, pool: ObservedPool) -> None:
+        measured = self._measured.pop(pool, None)
+        if measured is not None:
+            measured.record()
+
+
+class _Measured(Subscription):
+    """The measurements of one pool on their way to the SDK's histograms."""
+
+    def __init__(self, backend: _Backend) -> None:
+        super().__init__(dict.fromkeys(MEASURES, self._record))
+        self._backend = backend
+        self._due: list[Event] = []
+        self._recording = threading.Lock()
+        self._taking = threading.Lock()
+
+    def flush(self) -> None:
+        """Record what waits, if it is much and no collection is under way."""
+        if len(self.queue) < _BATCH or not self._recording.acquire(blocking=False):
+            return
+        try:
+            with self._taking:
+                held = time.monotonic() < self._backend.hold_until and len(self.queue) < _HELD_AT_MOST
+                batch = [] if held else self._take()
+            for event in batch:
+                self._record(event)
+        finally:
+            self._recording.release()
+
+    def cut(self) -> None:
+        """Set aside what was measured up to now. Called under the pool's lock, so nothing is added meanwhile."""
+        with self._taking:
+            self._due.extend(self._take())
+
+    def record(self) -> None:
+        """Record what was set aside; then a batch that was taken before is recorded, too."""
+        with self._recording:
+            due, self._due = self._due, []
+            for event in due:
+                self._record(event)
+
+    def _take(self) -> list[Event]:
+        return [self.queue.popleft() for _ in range(len(self.queue))]
+
+    def _record(self, event: Event) -> None:
+        histograms = self._backend.histograms
+        for metric, value, labels in MEASURES[type(event)](event):
+            histogram = histograms.get(metric)
+            if histogram is not None:
+                histogram.record(value, attributes(metric, labels))
+
+
+def attributes(metric: c.Metric, labels: LabelValues) -> dict[str, str | int]:
+    """Give a point's attributes; a port is a number there."""
+    return {
+        key: int(value) if key == c.PORT and isinstance(value, str) and value.isdigit() else value
+        for key, value in zip(metric.labels, labels, strict=True)
+    }
+
+

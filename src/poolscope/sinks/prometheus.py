@@ -1,0 +1,131 @@
+"""The Prometheus sink: a collector that reads the pools at each scrape. A request costs it nothing.
+
+In prometheus_client's multi-process mode collectors do not run, so there native metrics are kept (`_multiprocess`).
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from poolscope import _contract as c
+from poolscope._reading import Reading
+from poolscope._subscription import Handlers, ObservedPool
+from poolscope._tally import Histogram, LabelValues
+from poolscope.sinks import _rivals
+from poolscope.sinks._book import Book
+from poolscope.sinks.opentelemetry import providers_in_use
+
+logger = logging.getLogger("poolscope")
+
+_shared: "WeakKeyDictionary[CollectorRegistry, Any]" = WeakKeyDictionary()
+
+
+class PrometheusSink:
+    """Puts the pools' metrics into a prometheus_client registry. Several sinks for one registry are one.
+
+    registry: prometheus_client's global one by default.
+    opt_in: also the histograms that are off by default, such as the requests that a connection served.
+
+    Raises TypeError where the registry is none, ValueError where OpenTelemetry's Prometheus reader already gives the
+    same metrics to this registry.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY, *, opt_in: bool = False) -> None:
+        if not isinstance(registry, CollectorRegistry):
+            raise TypeError(f"registry takes a prometheus_client.CollectorRegistry, got {registry!r}")
+        if any(_rivals.serves(provider, registry) for provider in providers_in_use()):
+            raise ValueError(_rivals.MESSAGE)
+        self._registry = registry
+        backend = _shared.get(registry)
+        if backend is None:
+            backend = _shared[registry] = _make(registry, opt_in=opt_in)
+            _rivals.native_registries.add(registry)
+        self._backend = backend
+
+    def __repr__(self) -> str:
+        return f"PrometheusSink(registry={self._registry!r})"
+
+    def attach(self, pool: ObservedPool, /) -> Handlers:
+        """Take a pool in. No handlers: the pool is read when it is scraped."""
+        handlers: Handlers = self._backend.attach(pool)
+        return handlers
+
+
+def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Mark a worker as dead, for gunicorn's configuration file: `from poolscope.sinks.prometheus import child_exit`."""
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def _make(registry: CollectorRegistry, *, opt_in: bool) -> Any:
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from poolscope.sinks._multiprocess import MultiprocessMetrics  # noqa: PLC0415 - in this mode alone
+
+        return MultiprocessMetrics(registry, opt_in=opt_in)
+    return PoolCollector(registry, opt_in=opt_in)
+
+
+class PoolCollector(Collector):
+    """Reads the pools when the registry is scraped."""
+
+    def __init__(self, registry: CollectorRegistry, *, opt_in: bool) -> None:
+        self._registry = registry
+        self._metrics = [metric for metric in c.METRICS if opt_in or not metric.opt_in]
+        self._book = Book()
+        self._told = False
+        registry.register(self)
+
+    def attach(self, pool: ObservedPool) -> Handlers:
+        """Take a pool in."""
+        self._book.add(pool)
+        return {}
+
+    def describe(self) -> Iterator[Metric]:
+        """Name what is collected, so that the registry refuses anybody else's metric of the same name."""
+        return iter([_family(metric) for metric in self._metrics])
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every metric that has a point."""
+        if any(_rivals.serves(provider, self._registry) for provider in providers_in_use()):
+            if not self._told:
+                self._told = True
+                logger.error("poolscope: %s; PrometheusSink yields nothing", _rivals.MESSAGE)
+            return
+        families = _families(self._book.read())
+        yield from (families[metric] for metric in self._metrics if metric in families)
+
+
+def _families(reading: Reading) -> dict[c.Metric, Any]:
+    families: dict[c.Metric, Any] = {}
+    for (metric, labels), value in reading.numbers.items():
+        family = families.get(metric) or families.setdefault(metric, _family(metric))
+        family.add_metric(_texts(labels), value)
+    for (metric, labels), histogram in reading.histograms.items():
+        family = families.get(metric) or families.setdefault(metric, _family(metric))
+        family.add_metric(_texts(labels), buckets=_cumulative(histogram), sum_value=histogram.sum)
+    return families
+
+
+def _family(metric: c.Metric) -> Any:
+    kinds = {"counter": CounterMetricFamily, "histogram": HistogramMetricFamily}
+    labels = [c.prometheus_label(label) for label in metric.labels]
+    return kinds.get(metric.kind, GaugeMetricFamily)(metric.prometheus_name, metric.description, labels=labels)
+
+
+def _texts(labels: LabelValues) -> list[str]:
+    return [str(label) for label in labels]
+
+
+def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+    total = 0
+    buckets = []
+    for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
+        total += count
+        buckets.append((floatToGoString(bound), float(total)))
+    return buckets
