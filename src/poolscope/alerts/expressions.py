@@ -1,0 +1,120 @@
+"""The ten conditions, each a PromQL expression.
+
+1. Nothing is aggregated over processes before a comparison: one full process of fifty has to be seen.
+2. Neither a process that has just begun nor one that is gone may set anything off, so a condition asks for
+   what was there before and for what is there now.
+3. An unlimited pool (1e18) has utilization zero, a pool with limit zero has none.
+
+Why not the simpler forms: `tests/test_rules_naive.py` shows each of them failing.
+"""
+
+from textwrap import indent
+
+from poolscope import _contract as c
+from poolscope.alerts.promql import FLEET, Selectors, bucket, number, per_pool
+from poolscope.alerts.settings import Settings, duration
+
+
+def _increase(select: Selectors, metric: c.Metric, window: float, *matchers: str, suffix: str = "") -> str:
+    inner = f"increase({select.series(metric, *matchers, suffix=suffix, window=window)})"
+    return per_pool(metric, inner, *(["le"] if suffix == "_bucket" else []))
+
+
+def _all(*conditions: str) -> str:
+    return "\nand\n".join(conditions)
+
+
+def utilization(select: Selectors, s: Settings) -> str:
+    """Find pools whose use of the limit was above the line in most quarter-minutes of the window."""
+    ratio = f"{select.series(c.IN_USE)} / ({select.series(c.MAX)} > 0)"
+    over = f"[{duration(s.utilization_window)}:{duration(s.utilization_step)}]"
+    return _all(
+        f"avg_over_time(({ratio}){over})",
+        f"count_over_time(({ratio} > {number(s.utilization_ratio)}){over}) >= {s.utilization_points}",
+    )
+
+
+def checkouts_slow(select: Selectors, s: Settings) -> str:
+    """Find waits longer than a bucket's bound, as a share of all waits that ended."""
+    ended = _increase(select, c.WAIT_TIME, s.slow_window, suffix="_count")
+    quick = _increase(select, c.WAIT_TIME, s.slow_window, bucket(s.slow_seconds), suffix="_bucket")
+    slow = indent(f"{ended}\n- {quick}", "  ")
+    return f"((\n{slow}\n) >= {number(s.slow_count)})\n/ {ended}\n> {number(s.slow_ratio)}"
+
+
+def _usual(select: Selectors, metric: c.Metric, s: Settings) -> str:
+    series = select.series(metric, window=s.creation_usual_window, offset=s.creation_usual_offset)
+    return per_pool(metric, f"rate({series})")
+
+
+def creation_spike(select: Selectors, s: Settings) -> str:
+    """Find more connections than a floor, than usual, and than usual for the traffic, in no new process."""
+    fleet = ", ".join(FLEET)
+    to_fleet = f"on ({fleet}) group_left ()"
+    now = per_pool(c.OPENED, f"rate({select.series(c.OPENED, window=s.creation_window)})")
+    checkouts = per_pool(c.CHECKOUTS, f"rate({select.series(c.CHECKOUTS, window=s.creation_window)})")
+    opened_before, checkouts_before = _usual(select, c.OPENED, s), _usual(select, c.CHECKOUTS, s)
+    there_before = f"sum without (pid) ({select.series(c.MAX, offset=s.creation_age)})"
+    restarted = per_pool(c.CHECKOUTS, f"resets({select.series(c.CHECKOUTS, window=s.creation_age)})")
+    return (
+        _all(
+            f"{now} > {number(s.creation_per_second)}",
+            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * avg by ({fleet}) ({opened_before}))",
+            f"({now}\n/ {checkouts})\n> {to_fleet}\n({number(s.creation_times_usual_per_checkout)} * "
+            f"sum by ({fleet}) ({opened_before})\n/ sum by ({fleet}) ({checkouts_before}))",
+            there_before,
+        )
+        + f"\nunless\n{restarted} > 0"
+    )
+
+
+def stalled(select: Selectors, s: Settings) -> str:
+    """Find requests that wait and waited all along while nothing was handed out."""
+    waited = per_pool(c.PENDING, f"min_over_time({select.series(c.PENDING, window=s.stalled_window)})")
+    there_before = f"sum without (pid) ({select.series(c.MAX, offset=s.stalled_window)})"
+    handed_out = _increase(select, c.ACQUISITIONS, s.stalled_window)
+    return (
+        _all(f"{per_pool(c.PENDING, select.series(c.PENDING))} > 0", f"{waited} > 0", there_before)
+        + f"\nunless\n{handed_out} > 0"
+    )
+
+
+def timeouts(select: Selectors, s: Settings) -> str:
+    """Find waits that ended in PoolTimeout: some, and a share of what came in."""
+    timed_out = _increase(select, c.TIMEOUTS, s.timeout_window)
+    checkouts = _increase(select, c.CHECKOUTS, s.timeout_window)
+    return f"({timed_out} >= {number(s.timeout_count)})\n/ {checkouts}\n> {number(s.timeout_ratio)}"
+
+
+def leaks(select: Selectors, s: Settings) -> str:
+    """Find leaks that were proved, by their type."""
+    return f"increase({select.series(c.LEAKED, window=s.leak_window)}) > 0"
+
+
+def orphaned(select: Selectors, s: Settings) -> str:
+    """Find slots that no request owned all along."""
+    return f"min_over_time({select.series(c.ORPHANED, window=s.orphaned_window)}) > 0"
+
+
+def keep_alive_churn(select: Selectors, s: Settings) -> str:
+    """Find good connections that the pool closed, against the requests that could have used them."""
+    reasons = f'{c.prometheus_label(c.REASON)}=~"{c.KEEPALIVE_LIMIT}|{c.EVICTED}"'
+    closed = _increase(select, c.CLOSED, s.churn_window, reasons)
+    checkouts = _increase(select, c.CHECKOUTS, s.churn_window)
+    floor = s.churn_per_second * s.churn_window
+    return f"({closed} > {number(floor)})\n/ {checkouts}\n> {number(s.churn_ratio)}"
+
+
+def client_per_request(select: Selectors, s: Settings) -> str:
+    """Find pools made, against the requests they served."""
+    made = f"increase({select.series(c.POOLS_OPENED, window=s.client_per_request_window)})"
+    checkouts = _increase(select, c.CHECKOUTS, s.client_per_request_window)
+    return f"({made} >= {number(s.client_per_request_count)})\n/ {checkouts}\n> {number(s.client_per_request_ratio)}"
+
+
+def stale_reuse(select: Selectors, s: Settings) -> str:
+    """Find idle connections that the server closed first, against all that ended."""
+    by_server = f'{c.prometheus_label(c.REASON)}="{c.SERVER_DISCONNECTED}"'
+    closed_by_server = _increase(select, c.CLOSED, s.stale_window, by_server)
+    closed = _increase(select, c.CLOSED, s.stale_window)
+    return f"({closed_by_server} >= {number(s.stale_count)})\n/ {closed}\n> {number(s.stale_ratio)}"

@@ -1,0 +1,60 @@
+"""Several workers behind one address (prometheus_client's multi-process mode), and two pools that share a process.
+
+Gauges carry a pid there and counters do not. Times are minutes.
+"""
+
+from alerting.promtool import Fire
+from alerting.sim import Pool
+from poolscope.alerts.rules import CHECKOUTS_SLOW, CREATION_SPIKE, ORPHANED, STALLED, TIMEOUTS, UTILIZATION
+
+
+def one_full_worker_of_four(form):
+    """A sum over the workers says 40 %."""
+    pool = Pool(form="workers").run(10, in_use=[2] * 4).run(14, in_use=[2, 10, 2, 2])
+    return [pool], [Fire(UTILIZATION, pool, 19, None, {"pid": "102"})]
+
+
+def all_workers_half_full(form):
+    return [Pool(form="workers").run(30, in_use=[8] * 4)], []
+
+
+def workers_stall(form):
+    pool = Pool(form="workers").run(10).run(10, handed=0, in_use=[8, 2], waiting=[9, 0]).run(10)
+    return [pool], [Fire(STALLED, pool, 13, 25)]
+
+
+def workers_queue_that_moves(form):
+    """The join of a gauge with a counter must not miss for the pid."""
+    return [Pool(form="workers").run(20, in_use=[8, 8], waiting=[3, 3])], []
+
+
+def workers_slow_and_timed_out(form):
+    pool = Pool(form="workers").run(10).run(10, slow=0.05, timeouts=0.05).run(12)
+    return [pool], [Fire(TIMEOUTS, pool, 11, 29), Fire(CHECKOUTS_SLOW, pool, 12, 29)]
+
+
+def workers_spike(form):
+    pool = Pool(form="workers").run(60).run(20, new=0.6)
+    return [pool], [Fire(CREATION_SPIKE, pool, 65.5)]
+
+
+def worker_lost_a_slot(form):
+    pool = Pool(form="workers").run(10).run(15, orphaned=[0, 2])
+    return [pool], [Fire(ORPHANED, pool, 20, None, {"pid": "102"})]
+
+
+def two_pools_in_trouble(form):
+    """One process, one pool full and the other with time-outs: each alert names its own pool."""
+    first = Pool(form=form, pool="payments").run(24, in_use=9)
+    second = Pool(form=form, pool="search").run(10).run(14, timeouts=0.05)
+    return [first, second], [Fire(UTILIZATION, first, 9), Fire(TIMEOUTS, second, 11)]
+
+
+def two_clusters(form):
+    """The same job, instance and pool in two clusters, one of them in trouble: the fleets stay apart."""
+    calm = Pool(form=form, extra={"cluster": "east", "namespace": "shop"}).run(60, new=0.3).run(20, new=0.3)
+    spiking = Pool(form=form, extra={"cluster": "west", "namespace": "shop"}).run(60).run(20, new=0.3)
+    return [calm, spiking], [Fire(CREATION_SPIKE, spiking, 66)]
+
+
+WORKERS = [value for value in list(vars().values()) if getattr(value, "__module__", "") == __name__]
