@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check test demo oldest
+.PHONY: help setup check tools test demo oldest
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -16,7 +16,12 @@ $(VENV)/.done: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[httpx2,otel,cli]' --group dev
 	touch $@
 
-test: setup ## run every test
+tools: .cache/tools/bin/promtool ## bring Prometheus and Alertmanager for the tests, without installing them
+
+.cache/tools/bin/promtool:
+	@sh tests/alerting/fetch-tools.sh .cache/tools
+
+test: setup tools ## run every test
 	$(BIN)/python -m pytest
 
 demo: setup ## show what the library shows, on real sockets (arguments in DEMO, such as DEMO=--fast)
