@@ -61,6 +61,11 @@ def unlimited(form):
     return [Pool(form=form, limit=UNLIMITED).run(20, in_use=5000, waiting=0)], []
 
 
+def full_at_birth_and_dead_soon(form):
+    """Alive for two minutes, full from the first second, and gone."""
+    return [Pool(form=form).run(2, in_use=10).gone(15)], []
+
+
 def limit_zero(form):
     return [Pool(form=form, limit=0).run(20, in_use=1)], []
 
