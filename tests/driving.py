@@ -1,0 +1,152 @@
+"""One way to drive a client in every colour, so that a scenario is written once.
+
+A story is an async function that is given a driver. In the sync colour its calls run a sync client in threads.
+"""
+
+import importlib
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+import pytest
+from observing import Exposition, imbalances, scrape
+from prometheus_client import CollectorRegistry
+
+from poolscope import PrometheusSink
+
+KITS = [(flavour, colour) for flavour in ("httpx", "httpx2") for colour in ("asyncio", "trio", "sync")]
+
+
+class AsyncDriver:
+    """Drives an async client."""
+
+    def __init__(self, client, transport):
+        self.client = client
+        self.transport = transport
+
+    async def get(self, url, **options):
+        return await self.request("GET", url, **options)
+
+    async def request(self, method, url, **options):
+        return await self.client.request(method, url, **options)
+
+    async def open(self, url, method="GET", **options):
+        """Send a request and give its response unread."""
+        return await self.client.send(self.client.build_request(method, url, **options), stream=True)
+
+    async def read(self, response):
+        return await response.aread()
+
+    async def close(self, response):
+        await response.aclose()
+
+    async def close_client(self):
+        await self.client.aclose()
+
+    async def drain(self, timeout):
+        return await self.transport.drain(timeout)
+
+
+class SyncDriver:
+    """Drives a sync client, each call in a thread."""
+
+    def __init__(self, client, transport):
+        self.client = client
+        self.transport = transport
+
+    async def get(self, url, **options):
+        return await self.request("GET", url, **options)
+
+    async def request(self, method, url, **options):
+        return await anyio.to_thread.run_sync(partial(self.client.request, method, url, **options))
+
+    async def open(self, url, method="GET", **options):
+        request = self.client.build_request(method, url, **options)
+        return await anyio.to_thread.run_sync(partial(self.client.send, request, stream=True))
+
+    async def read(self, response):
+        return await anyio.to_thread.run_sync(response.read)
+
+    async def close(self, response):
+        await anyio.to_thread.run_sync(response.close)
+
+    async def close_client(self):
+        await anyio.to_thread.run_sync(self.client.close)
+
+    async def drain(self, timeout):
+        return await anyio.to_thread.run_sync(self.transport.drain, timeout)
+
+
+class Kit:
+    """A flavour and a colour. `seen` is the last scrape; every scrape balances, or the test fails."""
+
+    def __init__(self, flavour: str, colour: str) -> None:
+        self.flavour = flavour
+        self.colour = colour
+        self.http = importlib.import_module(flavour)
+        self.ours = importlib.import_module(f"poolscope.{flavour}")
+        self.registry = CollectorRegistry()
+        self.newer_core = flavour == "httpx2"
+
+    def __repr__(self) -> str:
+        return f"{self.flavour}-{self.colour}"
+
+    def scrape(self) -> Exposition:
+        seen = scrape(self.registry)
+        assert imbalances(seen) == []
+        return seen
+
+    def limits(self, connections=None, keepalive=None, expiry=5.0):
+        return self.http.Limits(
+            max_connections=connections, max_keepalive_connections=keepalive, keepalive_expiry=expiry
+        )
+
+    @asynccontextmanager
+    async def driver(self, *, name="pool", timeout=10.0, client_options=None, **options):
+        sync = self.colour == "sync"
+        transport_class = self.ours.InstrumentedSyncTransport if sync else self.ours.InstrumentedTransport
+        client_class = self.http.Client if sync else self.http.AsyncClient
+        transport = transport_class(name=name, sinks=[PrometheusSink(self.registry)], **options)
+        client = client_class(transport=transport, timeout=timeout, **(client_options or {}))
+        driver = (SyncDriver if sync else AsyncDriver)(client, transport)
+        try:
+            yield driver
+        finally:
+            await driver.close_client()
+
+    def run(self, story, **options) -> Exposition:
+        """Run a story with a driver made with these options; give the scrape after the client was closed."""
+
+        async def main():
+            async with self.driver(**options) as driver:
+                await story(driver)
+
+        anyio.run(main, backend="asyncio" if self.colour == "sync" else self.colour)
+        return self.scrape()
+
+
+def kits(*, flavours=("httpx", "httpx2"), colours=("asyncio", "trio", "sync")):
+    """Run a test with each of these kits."""
+    chosen = [Kit(*pair) for pair in KITS if pair[0] in flavours and pair[1] in colours]
+    return pytest.mark.parametrize("kit", [pytest.param((k.flavour, k.colour), id=repr(k)) for k in chosen], indirect=True)
+
+
+async def together(*calls):
+    """Run async calls side by side; give their results in order, exceptions among them."""
+    results = [None] * len(calls)
+
+    async def keep(index, call):
+        try:
+            results[index] = await call()
+        except Exception as exc:
+            results[index] = exc
+
+    async with anyio.create_task_group() as group:
+        for index, call in enumerate(calls):
+            group.start_soon(keep, index, call)
+    return results
+
+
+async def reached(server, gate):
+    """Wait until a script came to this gate."""
+    assert await anyio.to_thread.run_sync(server.gate(gate).wait, 10)
