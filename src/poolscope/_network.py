@@ -151,6 +151,8 @@ class _Stream(Proxy):
         self.__dict__.pop("write", None)
 
     def _wrote(self, data: bytes) -> None:
+        if not data:  # httpcore writes an empty end of message, too
+            return
         observer, connection = self._observer, self._connection
         if connection.state == ESTABLISHING:
             if data.startswith(_CONNECT) or data[:1] in _SOCKS:

@@ -13,7 +13,7 @@ from poolscope._origins import grant, label_of
 from poolscope._records import Checkout, Connection
 from poolscope._slots import Slots
 from poolscope._tally import OriginTally
-from poolscope._transitions import CHECKOUT, DONE, ESTABLISHING, HOLDING, IDLE, WAITING, move
+from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move
 
 
 class Pool:
@@ -81,7 +81,7 @@ class Pool:
         if move(checkout, CHECKOUT, "offered"):
             checkout.offered_at = now
             checkout.connection = connection
-            checkout.joined = connection.holders > 0 or connection.state == ESTABLISHING
+            checkout.joined = connection.holders + connection.offered > 0
             connection.offered += 1
 
     def withdraw(self, checkout: Checkout, now: float) -> None:
