@@ -5,6 +5,8 @@ def seconds(value: float | None) -> str:
     """Write a duration with the digits that matter; a dash where there is none."""
     if value is None:
         return "-"
+    if value == 0:
+        return "0"
     if value < 0.001:
         return "<1 ms"
     return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.1f} s"

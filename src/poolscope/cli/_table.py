@@ -15,6 +15,7 @@ from poolscope._contract import (
     IDLE,
     IN_USE,
     MAX,
+    OLDEST_PENDING_AGE,
     OPEN_CONNECTIONS,
     OPENED,
     PENDING,
@@ -43,6 +44,7 @@ class Column:
 
 ROWS: tuple[tuple[str, Callable[[Window], str]], ...] = (
     ("waiting", lambda w: count(w.last(PENDING))),
+    ("oldest wait", lambda w: seconds(w.last(OLDEST_PENDING_AGE))),
     ("wait p50", lambda w: seconds(w.quantile(WAIT_TIME, 0.5))),
     ("wait p95", lambda w: seconds(w.quantile(WAIT_TIME, 0.95))),
     ("wait p99", lambda w: seconds(w.quantile(WAIT_TIME, 0.99))),
@@ -54,6 +56,7 @@ ROWS: tuple[tuple[str, Callable[[Window], str]], ...] = (
     ("establishing", lambda w: count(w.last(ESTABLISHING))),
 )
 """Every number but the use of the slots; what tells of trouble first, as a small terminal shows the first rows."""
+_POOL_ONLY = frozenset({"oldest wait"})
 
 
 def in_use(window: Window) -> str:
@@ -82,7 +85,9 @@ def table(window: Window, columns: Sequence[Column], width: int) -> Table:
     drawn.add_row("in use", *(_used(column, view) for column, view in views))
     drawn.add_row("utilization", *(_bar(column, view) for column, view in views))
     for name, of in ROWS:
-        drawn.add_row(name, *(_cell(name, of(view)) for _, view in views))
+        drawn.add_row(
+            name, *(_cell(name, of(view) if column.whole or name not in _POOL_ONLY else "") for column, view in views)
+        )
     return drawn
 
 

@@ -39,8 +39,9 @@ class Workers:
     def start(self) -> None:
         """Start them all."""
         for load in self._loads:
-            for _ in range(load.workers):
-                self._tasks.append(self._group.create_task(_work(self._client, load, self._stop)))
+            for number in range(load.workers):
+                hold = load.hold_seconds * (1 + load.spread * (number / load.workers - 0.5))
+                self._tasks.append(self._group.create_task(_work(self._client, load, hold, self._stop)))
 
     def stop(self) -> None:
         """Let each finish the request that it is in."""
@@ -52,9 +53,10 @@ class Workers:
         return all(task.done() for task in self._tasks)
 
 
-async def _work(client: httpx.AsyncClient, load: Load, stop: asyncio.Event) -> None:
-    url = f"http://127.0.0.1:{load.port}/hold/{load.hold_seconds}"
+async def _work(client: httpx.AsyncClient, load: Load, hold_seconds: float, stop: asyncio.Event) -> None:
+    url = f"http://127.0.0.1:{load.port}/hold/{hold_seconds}"
     timeout = httpx.Timeout(None, pool=load.patience_seconds)
     while not stop.is_set():
         with contextlib.suppress(httpx.PoolTimeout):
             (await client.get(url, timeout=timeout)).raise_for_status()
+        await asyncio.sleep(load.pause_seconds)

@@ -84,6 +84,7 @@ class _Run:
         self._shown = shown
         self._interval = interval_seconds
         self._recent: deque[Scrape] = deque(maxlen=11)
+        self._before: _traffic.Workers | None = None
 
     async def run(self, registry: CollectorRegistry) -> Results:
         """Run the stages; return each with its findings."""
@@ -106,16 +107,19 @@ class _Run:
         self._recent.clear()  # a rate over two stages says nothing of either
         began = time.monotonic()
         scrapes = [await self._scrape()]
+        if self._before is not None:
+            self._before.stop()  # not earlier: a recovery's first scrape must see what it recovers from
         workers.start()
         over = False
         while not over:
             await asyncio.sleep(self._interval)
             elapsed = time.monotonic() - began
-            if elapsed >= stage.seconds:
+            if elapsed >= stage.seconds and stage.drain_seconds is not None:
                 workers.stop()
-                over = stage.drain_seconds is None or workers.done
+            over = elapsed >= stage.seconds and (workers.done or stage.drain_seconds is None)
             scrapes.append(await self._scrape())
             self._shown.tick(stage, elapsed, Window(tuple(self._recent), {}))
+        self._before = workers
         return Window(tuple(scrapes), {POOL: stage.pool})
 
     async def _scrape(self) -> Scrape:
