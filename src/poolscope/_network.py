@@ -151,12 +151,12 @@ class _Stream(Proxy):
         self.__dict__.pop("write", None)
 
     def _wrote(self, data: bytes) -> None:
-        if not data:  # httpcore writes an empty end of message, too
-            return
+        # An empty write counts, save in the set-up: it ends a message of HTTP/1.1, and in HTTP/2 it means that another
+        # request's write has taken this one's frames along.
         observer, connection = self._observer, self._connection
         if connection.state == ESTABLISHING:
-            if data.startswith(_CONNECT) or data[:1] in _SOCKS:
-                self.to_origin = True  # from here on, what is secured or written is for the origin
+            if not data or data.startswith(_CONNECT) or data[:1] in _SOCKS:
+                self.to_origin = True  # from here on, what is secured is for the origin
                 return
             protocol = "2" if data.startswith(_HTTP2_PREFACE) else "1.1"
             observer.apply(observer.pool.slots.opened, connection, protocol)
