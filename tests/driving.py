@@ -9,9 +9,9 @@ from functools import partial
 
 import anyio
 import pytest
-from observing import Exposition, imbalances, scrape
 from prometheus_client import CollectorRegistry
 
+from observing import Exposition, imbalances, scrape
 from poolscope import PrometheusSink
 
 KITS = [(flavour, colour) for flavour in ("httpx", "httpx2") for colour in ("asyncio", "trio", "sync")]
@@ -128,7 +128,9 @@ class Kit:
 def kits(*, flavours=("httpx", "httpx2"), colours=("asyncio", "trio", "sync")):
     """Run a test with each of these kits."""
     chosen = [Kit(*pair) for pair in KITS if pair[0] in flavours and pair[1] in colours]
-    return pytest.mark.parametrize("kit", [pytest.param((k.flavour, k.colour), id=repr(k)) for k in chosen], indirect=True)
+    return pytest.mark.parametrize(
+        "kit", [pytest.param((k.flavour, k.colour), id=repr(k)) for k in chosen], indirect=True
+    )
 
 
 async def together(*calls):

@@ -3,9 +3,9 @@
 import gc
 
 import anyio
+
 from driving import kits, reached, together
 from harness import Server
-
 from poolscope import _contract as c
 
 

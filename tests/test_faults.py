@@ -1,12 +1,14 @@
 """The faults of httpcore's pool, provoked on real sockets: users must be able to see them in the metrics."""
 
 import threading
+from functools import partial
 
 import anyio
+import anyio.lowlevel
 import pytest
+
 from driving import kits, reached, together
 from harness import Server
-
 from poolscope import _contract as c
 
 
@@ -88,7 +90,7 @@ def test_one_slow_origin_starves_the_others(kit):
                 await reached(slow, "held 2")
                 group.start_soon(driver.get, fast.url())
                 while not kit.scrape()(c.PENDING, port=str(fast.port)):
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
                 seen = kit.scrape()
                 assert seen(c.CHECKED_OUT, port=str(slow.port)) == seen(c.IN_USE) == seen(c.MAX) == 2
                 assert seen(c.PENDING, port=str(slow.port)) == 0
@@ -135,11 +137,11 @@ def test_the_pool_has_the_last_word_on_cancelled_requests(kit):
                     async with anyio.create_task_group() as group:
                         group.start_soon(driver.get, server.url())
                         for _ in range(checkpoints):
-                            await anyio.sleep(0)
+                            await anyio.lowlevel.checkpoint()
                         scope.cancel()
 
-            for round_ in range(12):
-                await together(*[lambda n=n: impatient(n + round_) for n in range(10)])
+            for first in range(12):
+                await together(*[partial(impatient, first + n) for n in range(10)])
             pool = driver.transport._pool
             seen = kit.scrape()
             busy = [one for one in pool.connections if not one.is_idle() and not one.is_closed()]

@@ -1,9 +1,19 @@
 """Each moment of a request's dealings with the pool, as the metrics show it, on real sockets in every colour."""
 
 import anyio
-from driving import kits, reached, together
-from harness import H2Server, HttpProxy, Server, SocksProxy, client_context, refused_port, server_context, stranger_context
+import anyio.lowlevel
 
+from driving import kits, reached, together
+from harness import (
+    H2Server,
+    HttpProxy,
+    Server,
+    SocksProxy,
+    client_context,
+    refused_port,
+    server_context,
+    stranger_context,
+)
 from poolscope import _contract as c
 
 
@@ -49,7 +59,7 @@ def test_a_queued_request_is_seen_while_it_waits(kit):
                 await reached(server, "held")
                 group.start_soon(driver.get, other.url())
                 while not kit.scrape()(c.PENDING, port=str(other.port)):
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
                 seen = kit.scrape()
                 assert seen(c.CHECKED_OUT, port=str(server.port)) == seen(c.IN_USE) == 1
                 assert seen(c.OLDEST_PENDING_AGE) > 0
@@ -110,7 +120,7 @@ def test_a_cancelled_wait_is_abandoned(kit):
                 async with anyio.create_task_group() as waiting:
                     waiting.start_soon(driver.get, server.url())
                     while not kit.scrape()(c.PENDING):
-                        await anyio.sleep(0)
+                        await anyio.lowlevel.checkpoint()
                     waiting.cancel_scope.cancel()
                 server.gate("go").set()
 

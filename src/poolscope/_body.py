@@ -56,7 +56,7 @@ class AsyncChunks(_Chunks):
     def __aiter__(self) -> "AsyncChunks":
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Any:
         try:
             return await self._next()
         except StopAsyncIteration:
@@ -75,7 +75,7 @@ class Chunks(_Chunks):
     def __iter__(self) -> "Chunks":
         return self
 
-    def __next__(self) -> bytes:
+    def __next__(self) -> Any:
         try:
             return self._next()
         except StopIteration:

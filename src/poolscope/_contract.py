@@ -106,7 +106,7 @@ class Metric:
 
 
 def prometheus_label(name: str) -> str:
-    """The Prometheus form of an OpenTelemetry name or attribute key."""
+    """Give the Prometheus form of an OpenTelemetry name or attribute key."""
     return name.replace(".", "_")
 
 
@@ -163,23 +163,17 @@ DURATION = Metric(
     _C + "duration", "histogram", "s", (*B, PROTOCOL), "A socket's lifetime, recorded when it closes.", CONN
 )
 IN_USE = Metric(_C + "in_use", "updown", "{connection}", P, "Slots that no other request can have now.")
-BUSY_TIME = Metric(
-    _C + "busy_time", "counter", "s", P, "The integral of in_use over time, running uses included."
-)
+BUSY_TIME = Metric(_C + "busy_time", "counter", "s", P, "The integral of in_use over time, running uses included.")
 MAX = Metric(_C + "max", "updown", "{connection}", P, "The limit of connections; 1e18 where there is none.")
 IDLE_MAX = Metric(
     _C + "idle.max", "updown", "{connection}", P, "The limit of idle connections; 1e18 where there is none."
 )
 LEAKED = Metric(_C + "leaks", "counter", "{leak}", (*P, LEAK), "Leaks that were proved.")
-ORPHANED = Metric(
-    _C + "orphaned", "updown", "{connection}", P, "Slots that no request owns, neither idle nor closed."
-)
+ORPHANED = Metric(_C + "orphaned", "updown", "{connection}", P, "Slots that no request owns, neither idle nor closed.")
 OLDEST_PENDING_AGE = Metric(
     _C + "oldest_pending_age", "gauge", "s", P, "How long the oldest waiting request has waited."
 )
-OLDEST_USE_AGE = Metric(
-    _C + "oldest_use_age", "gauge", "s", P, "How long the oldest hold of a connection has lasted."
-)
+OLDEST_USE_AGE = Metric(_C + "oldest_use_age", "gauge", "s", P, "How long the oldest hold of a connection has lasted.")
 POOLS = Metric(_C + "pools", "updown", "{pool}", P, "Live pools under this name.")
 POOLS_OPENED = Metric(_C + "pools.opened", "counter", "{pool}", P, "Pools made under this name.")
 ACTIVE_REQUESTS = Metric(

@@ -21,7 +21,7 @@ class Journal:
 
     def post(self, kind: type[Event], tally: OriginTally, now: float, *facts: object) -> None:
         """Build one event and hand it to everyone who asked. Called only where `wanted[kind]` is not empty."""
-        event = kind(self.pool, tally.address, tally.port, now, *facts)  # type: ignore[call-arg]
+        event = kind(self.pool, tally.address, tally.port, now, *facts)
         for post in self.wanted[kind]:
             post(event)
 

@@ -35,9 +35,7 @@ class Observer:
     pool: its state. pooled: False where the transport has no pool that can be seen. clock: monotonic seconds.
     """
 
-    def __init__(
-        self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self.pool = pool
         self.pooled = pooled
         self.closing_pool = 0
@@ -70,7 +68,7 @@ class Observer:
                 if self._deferred:
                     self._settle(now)
                 return step(*args, now)
-        except Exception:
+        except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
             self.fault()
             return None
 
@@ -180,4 +178,6 @@ class Observer:
         """Log, once, that something of ours failed. Called while the exception is handled."""
         if not self._faulted:
             self._faulted = True
-            logger.exception("poolscope: fault in the observer of pool %r; its numbers may be off", self.name)
+            logger.error(  # noqa: LOG014 - it is called from handlers
+                "poolscope: fault in the observer of pool %r; its numbers may be off", self.name, exc_info=True
+            )

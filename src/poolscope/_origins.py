@@ -25,7 +25,7 @@ def label_of(scheme: bytes, host: bytes, port: int | None) -> tuple[str, str]:
     address = host.decode("ascii", errors="replace")
     if not address or len(address) > MAX_HOST_LENGTH or not address.isprintable():
         return OVERFLOW
-    return address, str(port or _DEFAULT_PORTS.get(scheme, ""))
+    return address, str(port or _DEFAULT_PORTS.get(scheme) or "")
 
 
 def grant(label: tuple[str, str], pool_has: int) -> tuple[str, str]:

@@ -45,6 +45,10 @@ class Pool:
                 self._by_origin[key] = tally
         return tally
 
+    def reserve(self, scheme: bytes, host: bytes, port: int | None, now: float) -> Connection:
+        """Take a slot for a connection to this origin."""
+        return self.slots.reserve(self.tally(scheme, host, port), now)
+
     def open(self, now: float) -> None:
         """Count the pool as live: it was made, or is used again after it was closed."""
         self.live = True
@@ -57,9 +61,7 @@ class Pool:
         if self.journal.wanted[e.PoolClosed]:
             self.journal.post(e.PoolClosed, self.tallies["", ""], now)
 
-    def request(
-        self, scheme: bytes, host: bytes, port: int | None, method: str, pooled: bool, now: float
-    ) -> Checkout:
+    def request(self, scheme: bytes, host: bytes, port: int | None, method: str, pooled: bool, now: float) -> Checkout:
         """Count a request that comes in. pooled: False where the transport has no pool to wait for."""
         tally = self._by_origin.get((scheme, host, port)) or self.tally(scheme, host, port)
         checkout = Checkout(tally, method, now, WAITING if pooled else DONE)

@@ -32,7 +32,7 @@ class Reading:
                 for metric in _OF_THE_FULLEST:
                     self.numbers.pop((metric, (name,)), None)
         for point, value in other.numbers.items():
-            metric, labels = point
+            metric = point[0]
             mine = self.numbers.get(point)
             if mine is None:
                 self.numbers[point] = value

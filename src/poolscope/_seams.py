@@ -17,6 +17,7 @@ from poolscope._network import AsyncBackendProxy, BackendProxy
 from poolscope._observer import Observer
 from poolscope._records import Connection
 
+
 class Seam:
     """Watches one httpcore pool: puts our proxies between the pool and its connections."""
 
@@ -33,11 +34,10 @@ class Seam:
 
     def create_connection(self, origin: Any) -> Any:
         """Stand in for the pool's method. In the sync colour the pool's lock is held: emit nothing."""
-        pool = self._pool()
-        state = self.observer.pool
-        tally = self.observer.take(lambda _: state.tally(origin.scheme, origin.host, origin.port))
-        connection = None if tally is None else self.observer.take(state.slots.reserve, tally)
+        pool: Any = self._pool()
         create = self._create or type(pool).create_connection.__get__(pool)
+        state = self.observer.pool
+        connection = self.observer.take(state.reserve, origin.scheme, origin.host, origin.port)
         if connection is None:
             return create(origin)
         backend = pool._network_backend
@@ -91,8 +91,7 @@ def pool_of(transport: Any) -> Any:
 def limits_of(pool: Any) -> tuple[int | None, int | None, float | None]:
     """Give a pool's max_connections, max_keepalive_connections and keepalive_expiry; None where unlimited."""
     connections, idle = (
-        None if limit == sys.maxsize else limit
-        for limit in (pool._max_connections, pool._max_keepalive_connections)
+        None if limit == sys.maxsize else limit for limit in (pool._max_connections, pool._max_keepalive_connections)
     )
     return connections, idle, pool._keepalive_expiry
 

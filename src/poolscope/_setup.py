@@ -54,8 +54,8 @@ class Setup:
         checked = _checked(sinks)
         inner = self._wrapped(transport, options)
         if isinstance(inner, Setup):  # once is enough: share what is there
-            self._inner: Any = inner._inner
-            self._observer: Observer = inner._observer
+            self._inner: Any = inner.wrapped
+            self._observer: Observer = inner.observer
         else:
             self._inner = inner
             self._observer = self._observe(name, checked)
@@ -117,6 +117,11 @@ class Setup:
     def wrapped(self) -> Any:
         """The transport that this one instruments."""
         return self._inner
+
+    @property
+    def observer(self) -> Observer:
+        """What watches its pool."""
+        return self._observer
 
     def snapshot(self) -> PoolSnapshot:
         """Give a frozen picture of the pool now: limits, origins, and each held connection with its age in seconds."""

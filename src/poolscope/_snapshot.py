@@ -103,9 +103,7 @@ def _held(checkout: Checkout, connection: Connection, now: float) -> HeldConnect
     tally = checkout.tally
     phase = "connecting" if connection.state == ESTABLISHING else checkout.phase
     age = now - checkout.offered_at
-    return HeldConnection(
-        connection.id, tally.address, tally.port, connection.protocol, checkout.method, phase, age
-    )
+    return HeldConnection(connection.id, tally.address, tally.port, connection.protocol, checkout.method, phase, age)
 
 
 def _limit(value: float) -> int | None:

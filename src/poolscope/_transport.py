@@ -65,8 +65,8 @@ def _answer(observer: Observer, checkout: Checkout | None, request: Any, respons
 
 
 def _upgrades(request: Any, response: Any) -> bool:
-    status = response.status_code
-    return status == _SWITCHING_PROTOCOLS or (request.method == "CONNECT" and response.is_success)
+    tunnelled = request.method == "CONNECT" and response.is_success
+    return bool(tunnelled or response.status_code == _SWITCHING_PROTOCOLS)
 
 
 class AsyncTransport(Setup):
@@ -101,7 +101,7 @@ class AsyncTransport(Setup):
         It looks every 10 ms. New requests are not kept out. Raises ValueError for a timeout that is not a number >= 0.
         """
         end = deadline(timeout)
-        while not self.snapshot().at_rest and time.monotonic() < end:
+        while not self.snapshot().at_rest and time.monotonic() < end:  # noqa: ASYNC110 - it may end in another thread
             await anyio.sleep(_DRAIN_POLL_SECONDS)
         return self.snapshot()
 
@@ -109,7 +109,7 @@ class AsyncTransport(Setup):
         await self._inner.__aenter__()
         return self
 
-    async def __aexit__(self, *exc_info: Any) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         self._closing()
         try:
             await self._inner.__aexit__(*exc_info)
@@ -157,7 +157,7 @@ class SyncTransport(Setup):
         self._inner.__enter__()
         return self
 
-    def __exit__(self, *exc_info: Any) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._closing()
         try:
             self._inner.__exit__(*exc_info)
