@@ -15,6 +15,7 @@ from rich.text import Text
 from poolscope._contract import POOL
 from poolscope.cli._exposition import Window
 from poolscope.cli._format import clock
+from poolscope.cli._format import seconds as seconds_text
 from poolscope.cli._judges import Finding
 from poolscope.cli._stages import Stage
 from poolscope.cli._table import Column, line, table
@@ -163,7 +164,7 @@ class LiveDisplay:
             Text(stage.says),
             Text(),
             table(window, plan.columns, self._console.width),
-            Text(f"rates and waits: over the last {window.seconds:.0f} s", style="dim"),
+            Text(f"rates, waits, utilization: over the last {seconds_text(window.seconds)}", style="dim"),
         )
         self._live.update(frame, refresh=True)
 

@@ -22,7 +22,7 @@ _SCRAPE_TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One exposition. at: the monotonic second it was asked for. samples: (labels, value) by sample name."""
+    """One exposition. at: its monotonic second. samples: (labels, value) by sample name."""
 
     at: float
     samples: Mapping[str, Sequence[tuple[Labels, float]]]
@@ -50,9 +50,11 @@ def scrape(port: int) -> Scrape:
     """Fetch /metrics from this machine. http.client, because it knows no proxy environment."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SCRAPE_TIMEOUT_SECONDS)
     try:
-        at = time.monotonic()
+        asked = time.monotonic()
         connection.request("GET", "/metrics")
-        return Scrape.parse(connection.getresponse().read().decode(), at)
+        text = connection.getresponse().read().decode()
+        # The exposition's own moment lies between question and answer; on a busy machine these are far apart.
+        return Scrape.parse(text, (asked + time.monotonic()) / 2)
     finally:
         connection.close()
 
@@ -101,9 +103,12 @@ class Window:
         return self.scrapes[-1].total(metric, {**self.where, **(where or {})})
 
     def utilization(self) -> float | None:
-        """Return the exact mean share of the limit that was in use; None where there is no limit."""
+        """Return the mean share of the limit that was in use; None where there is no limit.
+
+        busy_time is exact, the moments of the scrapes are not: a full pool would come out at some per cent above 1.
+        """
         limit = self.last(MAX)
-        return self.rate(BUSY_TIME) / limit if 0 < limit < UNLIMITED else None
+        return min(1.0, self.rate(BUSY_TIME) / limit) if 0 < limit < UNLIMITED else None
 
     def buckets(self, metric: Metric) -> list[tuple[float, float]]:
         """Return a histogram's growth in order: (upper bound, observations up to it)."""
