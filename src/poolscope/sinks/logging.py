@@ -30,9 +30,7 @@ class LoggingSink:
 
         def timed_out(event: e.TimedOut) -> None:
             message = "pool %s: PoolTimeout after %.3f s for %s:%s (%s)"
-            self._logger.warning(
-                message, event.pool, event.wait_seconds, event.address, event.port, pool.snapshot()
-            )
+            self._logger.warning(message, event.pool, event.wait_seconds, event.address, event.port, pool.snapshot())
 
         return {
             e.TimedOut: timed_out,
@@ -50,9 +48,7 @@ class LoggingSink:
 
     def _connect_failed(self, event: e.ConnectFailed) -> None:
         message = "pool %s: connecting to %s:%s failed after %.3f s: %s"
-        self._logger.warning(
-            message, event.pool, event.address, event.port, event.connect_seconds, event.error_type
-        )
+        self._logger.warning(message, event.pool, event.address, event.port, event.connect_seconds, event.error_type)
 
     def _opened(self, event: e.ConnectionOpened) -> None:
         message = "pool %s: connection %d to %s:%s opened in %.3f s (HTTP/%s)"

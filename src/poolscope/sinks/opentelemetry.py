@@ -211,5 +211,3 @@ def attributes(metric: c.Metric, labels: LabelValues) -> dict[str, str | int]:
         key: int(value) if key == c.PORT and isinstance(value, str) and value.isdigit() else value
         for key, value in zip(metric.labels, labels, strict=True)
     }
-
-

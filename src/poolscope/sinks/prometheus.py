@@ -4,7 +4,6 @@ In prometheus_client's multi-process mode collectors do not run, so there native
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,9 +15,9 @@ from prometheus_client.utils import floatToGoString
 
 from poolscope import _contract as c
 from poolscope._reading import Reading
-from poolscope._subscription import Handlers, ObservedPool
+from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import Histogram, LabelValues
-from poolscope.sinks import _rivals
+from poolscope.sinks import _multiprocess, _rivals
 from poolscope.sinks._book import Book
 from poolscope.sinks.opentelemetry import providers_in_use
 
@@ -52,22 +51,21 @@ class PrometheusSink:
     def __repr__(self) -> str:
         return f"PrometheusSink(registry={self._registry!r})"
 
-    def attach(self, pool: ObservedPool, /) -> Handlers:
+    def attach(self, pool: ObservedPool, /) -> Handlers | Subscription:
         """Take a pool in. No handlers: the pool is read when it is scraped."""
-        handlers: Handlers = self._backend.attach(pool)
-        return handlers
+        wanted: Handlers | Subscription = self._backend.attach(pool)
+        return wanted
 
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """Mark a worker as dead, for gunicorn's configuration file: `from poolscope.sinks.prometheus import child_exit`."""
-    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    if _multiprocess.is_on():
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def _make(registry: CollectorRegistry, *, opt_in: bool) -> Any:
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        from poolscope.sinks._multiprocess import MultiprocessMetrics  # noqa: PLC0415 - in this mode alone
-
-        return MultiprocessMetrics(registry, opt_in=opt_in)
+    if _multiprocess.is_on():
+        return _multiprocess.MultiprocessMetrics.of_this_process(opt_in=opt_in)
     return PoolCollector(registry, opt_in=opt_in)
 
 
@@ -127,5 +125,5 @@ def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
     buckets = []
     for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
         total += count
-        buckets.append((floatToGoString(bound), float(total)))
+        buckets.append((floatToGoString(bound), float(total)))  # type: ignore[no-untyped-call]
     return buckets
