@@ -125,7 +125,7 @@ class OriginTally:
         kind = (method, status, error_type, protocol)
         if kind not in self.request_duration:
             if len(self.request_duration) >= MAX_REQUEST_KINDS:
-                kind = (c.OTHER, "", c.OTHER, "")
+                kind = (method, "", c.OTHER, "")  # the method stays: by it a request leaves active_requests
             self.request_duration.setdefault(kind, Histogram(c.REQ))
         return kind
 
