@@ -1,0 +1,36 @@
+"""What is committed under dashboards/, by path: the dashboards' JSON and the rule files."""
+
+import json
+from pathlib import Path
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from poolscope.alerts.forms import prometheus
+from poolscope.alerts.rules import rules
+from poolscope.alerts.settings import Settings
+
+from . import fleet, one_pool
+from .layout import TITLES, Page
+
+ROOT = Path(__file__).parents[2]
+
+
+def classic(page: Page) -> dict:
+    """Give a dashboard as classic JSON."""
+    tree = json.loads(json.dumps(page.built.build(), cls=JSONEncoder))
+    for note in tree["annotations"]["list"]:
+        note["titleFormat"] = TITLES[note["name"]]
+    return tree
+
+
+def written(tree: dict) -> str:
+    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+
+
+def artefacts() -> dict[str, str]:
+    """Give every generated file's text."""
+    return {
+        "dashboards/grafana/connection-pool.json": written(classic(fleet.build())),
+        "dashboards/grafana/one-pool.json": written(classic(one_pool.build())),
+        "dashboards/prometheus/poolscope.rules.yml": prometheus(rules(), Settings()),
+    }

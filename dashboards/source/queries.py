@@ -1,0 +1,68 @@
+"""The dashboards' PromQL, from the contract's names: every selector carries the variables."""
+
+from poolscope import _contract as c
+from poolscope.alerts.promql import FLEET, POOL, Selectors, bucket, number, per_pool
+from poolscope.alerts.settings import Settings, duration
+
+RATE = "$__rate_interval"
+TARGET = 'job=~"$job", instance=~"$instance"'
+WHERE = "job, instance, " + POOL
+NAME = "{{" + POOL + "}} · {{instance}}"
+ORIGIN = "{{server_address}}"
+LABEL = c.prometheus_label
+S = Settings()
+
+
+def series(metric: c.Metric, *matchers: str, suffix: str = "") -> str:
+    """Give a selector that the variables narrow."""
+    pool = [f'{POOL}=~"$pool"'] if c.POOL in metric.labels else []
+    return Selectors(", ".join([TARGET, *pool])).series(metric, *matchers, suffix=suffix)
+
+
+def rate(metric: c.Metric, *matchers: str, suffix: str = "") -> str:
+    return f"rate({series(metric, *matchers, suffix=suffix)}[{RATE}])"
+
+
+def total(expr: str, by: str = "") -> str:
+    return f"sum by ({by}) ({expr})" if by else f"sum({expr})"
+
+
+def or_zero(expr: str) -> str:
+    """Give zero where there is nothing, or nothing but 0/0: an idle pool is healthy, and says so."""
+    return f"({expr} >= 0) or vector(0)"
+
+
+def finite(metric: c.Metric) -> str:
+    """Give a limit where there is one."""
+    return f"({series(metric)} < 1e15)"
+
+
+def utilization(by: str = WHERE) -> str:
+    """Give each pool's use of its limit, zero where there is none: the fullest worker's where there are several."""
+    limited = f"({series(c.MAX)} < 1e15 > 0)"
+    return f"max by ({by}) ({series(c.IN_USE)} / {limited} or 0 * {series(c.IN_USE)})"
+
+
+def quantile(q: float, metric: c.Metric, by: str = "") -> str:
+    inside = ", ".join(["le", by] if by else ["le"])
+    return f"histogram_quantile({q}, sum by ({inside}) ({rate(metric, suffix='_bucket')}))"
+
+
+def slow_rate(by: str = "") -> str:
+    """Give the rate of waits over the alert's line."""
+    quick = rate(c.WAIT_TIME, bucket(S.slow_seconds), suffix="_bucket")
+    return f"{total(rate(c.WAIT_TIME, suffix='_count'), by)} - {total(quick, by)}"
+
+
+def top(n: int, expr: str) -> str:
+    """Give the n series that were highest in the picture, as whole curves."""
+    return f"({expr}) and topk({n}, max_over_time(({expr})[$__range:1m] @ end()))"
+
+
+def usual_creation(by: str) -> str:
+    """Give what the alert calls usual: the fleet's own average, times its factor."""
+    usual = f"rate({series(c.OPENED)}[{duration(S.creation_usual_window)}] offset {duration(S.creation_usual_offset)})"
+    return f"{number(S.creation_times_usual)} * avg by ({by}) ({per_pool(c.OPENED, usual)})"
+
+
+FLEET_LABELS = ", ".join(FLEET)
