@@ -164,4 +164,8 @@ class PoolClosed(Event):
     """A pool was closed."""
 
 
-EVENTS: tuple[type[Event], ...] = tuple(Event.__subclasses__())
+EVENTS: tuple[type[Event], ...] = tuple(
+    value
+    for value in list(vars().values())  # not Event.__subclasses__(): that has each class without its slots, too
+    if isinstance(value, type) and issubclass(value, Event) and value is not Event
+)
