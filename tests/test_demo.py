@@ -88,7 +88,7 @@ def test_without_a_terminal_the_numbers_are_plain_lines(fast_run):
 def test_a_fast_run_takes_less_than_half_a_minute(fast_run):
     """What is planned leaves room for the start; the clock is given some more, for a busy machine."""
     assert sum(stage.expected_seconds for stage in stages(1, 2, short=True)) < 25
-    assert fast_run[3] < 45
+    assert fast_run[3] < 50
 
 
 def test_a_full_run_takes_a_few_minutes_and_waits_over_five_seconds():

@@ -55,8 +55,8 @@ def acquisitions(new, reused):
     )
 
 
-@pytest.mark.parametrize(("new", "reused", "ok"), [(5, 95, True), (50, 50, False), (0, 19, False), (0, 0, False)])
-def test_warm_reuse_needs_nine_in_ten_of_a_number_worth_counting(new, reused, ok):
+@pytest.mark.parametrize(("new", "reused", "ok"), [(5, 95, True), (25, 75, False), (0, 19, False), (0, 0, False)])
+def test_warm_reuse_needs_four_in_five_of_a_number_worth_counting(new, reused, ok):
     """What counts is the growth within the stage: what was reused before it does not help."""
     seen = window(acquisitions(7, 1000), acquisitions(7 + new, 1000 + reused))
     assert verdicts(judges.reuse(seen)) == [ok]
@@ -131,9 +131,11 @@ def test_starvation_is_one_origin_holding_what_the_other_waits_for(held, pending
     assert verdicts(judges.starvation(window(empty, text), slow_port=2, fast_port=1)) == ok
 
 
-def recovery(pending, waited, reused, timeouts=0):
+def recovery(slow_pending, waited, reused, fast_pending=0, timeouts=0):
     return (
-        value(contract.PENDING, FAST, pending)
+        value(contract.PENDING, SLOW, slow_pending)
+        + value(contract.CHECKED_OUT, SLOW, slow_pending)
+        + value(contract.PENDING, FAST, fast_pending)
         + value(contract.TIMEOUTS, FAST, timeouts)
         + histogram(contract.WAIT_TIME, FAST, waited)
         + acquisitions(0, reused)
@@ -152,15 +154,20 @@ def recovery(pending, waited, reused, timeouts=0):
     ],
 )
 def test_recovery_is_a_queue_that_empties_and_short_waits_after_that(first, last, waited, timeouts, ok):
-    """Long waits in the first half, when the queue is served, are no fault."""
-    queue = [9.0] * 9
+    """Long waits while the queue is served are no fault, nor are requests that wait for a moment then."""
+    queue = [9.0] * first
     seen = window(
         recovery(first, [], 0),
-        recovery(5, queue[:5], 0),
-        recovery(0, queue, 50),
-        recovery(last, queue + waited, 100, timeouts),
+        recovery(min(first, 5), queue[:5], 0),
+        recovery(0, queue, 50, fast_pending=1),
+        recovery(0, queue + waited, 100, last, timeouts),
     )
-    assert verdicts(judges.recovery(seen)) == ok
+    assert verdicts(judges.recovery(seen, slow_port=2)) == ok
+
+
+def test_a_queue_that_never_empties_is_no_recovery():
+    seen = window(*(recovery(9 - number, [9.0] * number, 50 * number) for number in range(4)))
+    assert verdicts(judges.recovery(seen, slow_port=2)) == [False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ def test_recovery_is_a_queue_that_empties_and_short_waits_after_that(first, last
         lambda w: judges.waits(w, bound=5.0),
         judges.churn,
         lambda w: judges.starvation(w, slow_port=2, fast_port=1),
-        judges.recovery,
+        lambda w: judges.recovery(w, slow_port=2),
     ],
 )
 def test_an_exposition_without_the_metrics_passes_no_judge(judge):

@@ -58,65 +58,57 @@ class Stage:
 
 def stages(fast_port: int, slow_port: int, *, short: bool) -> tuple[Stage, ...]:
     """Return the stages at full length, or short."""
-    warm, busy, wait, churn, starve, recover = (2, 3.5, 2.5, 2, 4, 4) if short else (12, 15, 16, 15, 20, 20)
-    hold, bound, slow = (0.25, 1.0, 0.6) if short else (1.0, 5.0, 2.0)
+    if short:
+        warm, busy, wait, churn, starve, recover = 2.0, 3.0, 2.5, 1.5, 3.0, 4.5
+        hold, bound, slow = 0.25, 1.0, 0.6
+    else:
+        warm, busy, wait, churn, starve, recover = 12.0, 15.0, 16.0, 15.0, 20.0, 20.0
+        hold, bound, slow = 1.0, 5.0, 2.0
     return (
-        Stage(
-            "warm reuse",
-            f"5 workers, {SLOTS} slots: five connections serve every request",
-            STEADY,
-            (Load(fast_port, 5, 0.02),),
-            warm,
-            0.1,
-            judges.reuse,
-        ),
-        Stage(
-            "high utilization",
-            f"{SLOTS} workers, {SLOTS} slots, answers of 500 ms: full but between two requests",
-            STEADY,
-            (Load(fast_port, SLOTS, 0.5, spread=0.5),),
-            busy,
-            0.6,
-            judges.busy,
-        ),
-        Stage(
-            "checkout waits",
-            f"{9 * SLOTS} workers, {SLOTS} slots: nearly all of them wait for their turn",
-            STEADY,
-            (Load(fast_port, 9 * SLOTS, hold, pause_seconds=hold),),
-            wait,
-            hold * 9,
-            partial(judges.waits, bound=bound),
-        ),
-        Stage(
-            "creation spike",
-            f"{SLOTS} workers, {SLOTS} slots, keep-alive limit {KEPT_ALIVE[CHURN]}: closed, not kept",
-            CHURN,
-            (Load(fast_port, SLOTS, 0.05),),
-            churn,
-            0.1,
-            judges.churn,
-        ),
-        Stage(
-            "starvation",
-            f"{2 * SLOTS} workers ask a slow origin, 6 a fast one: the slow one holds the slots the fast one needs",
-            STEADY,
-            (
-                Load(slow_port, 2 * SLOTS, slow),
-                Load(fast_port, 3, 0.005),
-                Load(fast_port, 3, 0.005, patience_seconds=slow / 3),
-            ),
-            starve,
-            None,
-            partial(judges.starvation, slow_port=slow_port, fast_port=fast_port),
-        ),
-        Stage(
-            "recovery",
-            "the slow origin is asked no more: the queue empties, five connections serve every request again",
-            STEADY,
-            (Load(fast_port, 5, 0.02),),
-            recover,
-            0.1,
-            judges.recovery,
-        ),
+        _warm_reuse(fast_port, warm),
+        _high_utilization(fast_port, busy),
+        _checkout_waits(fast_port, wait, hold, bound),
+        _creation_spike(fast_port, churn),
+        _starvation(fast_port, slow_port, starve, slow),
+        _recovery(fast_port, slow_port, recover),
     )
+
+
+def _warm_reuse(port: int, seconds: float) -> Stage:
+    says = f"5 workers, {SLOTS} slots: five connections serve every request"
+    return Stage("warm reuse", says, STEADY, (Load(port, 5, 0.02),), seconds, 0.1, judges.reuse)
+
+
+def _high_utilization(port: int, seconds: float) -> Stage:
+    says = f"{SLOTS} workers, {SLOTS} slots, answers of 1 s: full but between two requests"
+    load = Load(port, SLOTS, 1.0, spread=0.5)
+    return Stage("high utilization", says, STEADY, (load,), seconds, 1.2, judges.busy)
+
+
+def _checkout_waits(port: int, seconds: float, hold: float, bound: float) -> Stage:
+    says = f"{9 * SLOTS} workers, {SLOTS} slots: nearly all of them wait for their turn"
+    load = Load(port, 9 * SLOTS, hold, pause_seconds=hold)
+    judge = partial(judges.waits, bound=bound)
+    return Stage("checkout waits", says, STEADY, (load,), seconds, hold * 9, judge)
+
+
+def _creation_spike(port: int, seconds: float) -> Stage:
+    says = f"{SLOTS} workers, {SLOTS} slots, keep-alive limit {KEPT_ALIVE[CHURN]}: closed, not kept"
+    return Stage("creation spike", says, CHURN, (Load(port, SLOTS, 0.05),), seconds, 0.1, judges.churn)
+
+
+def _starvation(fast_port: int, slow_port: int, seconds: float, hold: float) -> Stage:
+    says = f"{2 * SLOTS} workers ask a slow origin, 6 a fast one: the slow one holds the slots the fast one needs"
+    loads = (
+        Load(slow_port, 2 * SLOTS, hold),
+        Load(fast_port, 3, 0.005),
+        Load(fast_port, 3, 0.005, patience_seconds=hold / 3),
+    )
+    judge = partial(judges.starvation, slow_port=slow_port, fast_port=fast_port)
+    return Stage("starvation", says, STEADY, loads, seconds, None, judge)
+
+
+def _recovery(fast_port: int, slow_port: int, seconds: float) -> Stage:
+    says = "the slow origin is asked no more: the queue empties, five connections serve every request again"
+    judge = partial(judges.recovery, slow_port=slow_port)
+    return Stage("recovery", says, STEADY, (Load(fast_port, 5, 0.02),), seconds, 0.1, judge)

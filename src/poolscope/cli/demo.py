@@ -25,6 +25,7 @@ from poolscope.cli._exposition import Scrape, Window, scrape
 from poolscope.cli._stages import CHURN, STEADY, Stage, stages
 from poolscope.cli._table import Column
 
+_INTERVAL_SECONDS = 0.5
 _INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
@@ -53,7 +54,7 @@ def demo(
             ),
         )
         shown = display(plan)
-        results = _run(_Run(bound, plan, shown, 0.25 if fast else 0.5), registry)
+        results = _run(_Run(bound, plan, shown), registry)
     shown.summary(results)
     return 0 if all(finding.ok for _, findings in results for finding in findings) else 1
 
@@ -76,13 +77,12 @@ def _metrics_server(port: int, registry: CollectorRegistry) -> Iterator[int]:
 
 
 class _Run:
-    """One run of all stages. interval_seconds: between two scrapes."""
+    """One run of all stages."""
 
-    def __init__(self, port: int, plan: Plan, shown: Display, interval_seconds: float) -> None:
+    def __init__(self, port: int, plan: Plan, shown: Display) -> None:
         self._port = port
         self._plan = plan
         self._shown = shown
-        self._interval = interval_seconds
         self._recent: deque[Scrape] = deque(maxlen=11)
         self._before: _traffic.Workers | None = None
 
@@ -112,7 +112,7 @@ class _Run:
         workers.start()
         over = False
         while not over:
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(_INTERVAL_SECONDS)
             elapsed = time.monotonic() - began
             if elapsed >= stage.seconds and stage.drain_seconds is not None:
                 workers.stop()
