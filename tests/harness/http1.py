@@ -63,21 +63,19 @@ class Peer(BasePeer):
             self.log.append(f"{len(request.body)} bytes of body")
         return request.body
 
-    def respond(
-        self, status: int = 200, body: bytes = b"", headers: Headers = (), *, version: str = "1.1"
-    ) -> None:
+    def respond(self, status: int = 200, body: bytes = b"", headers: Headers = (), *, version: str = "1.1") -> None:
         """A whole response, with its content-length where the status has a body."""
         bodiless = status < 200 or status in {204, 304}
         length = [] if bodiless else [("content-length", str(len(body)))]
         self.send(head(status, [*length, *headers], version) + body)
 
-    def respond_head(self, status: int = 200, headers: Headers = ()) -> None:
-        """The head of a response whose body comes in `chunk`s."""
-        self.send(head(status, [("transfer-encoding", "chunked"), *headers]))
+    def respond_head(self, status: int = 200, headers: Headers = (), parts: Iterable[bytes] = ()) -> None:
+        """The head of a response whose body comes in chunks; `parts`, its first ones, leave with it."""
+        self.send(head(status, [("transfer-encoding", "chunked"), *headers]) + b"".join(map(chunk, parts)))
 
-    def chunk(self, data: bytes) -> None:
-        """One chunk of the body; the empty one ends it."""
-        self.send(b"%x\r\n%s\r\n" % (len(data), data))
+    def chunk(self, *parts: bytes) -> None:
+        """Chunks of the body, sent at once; the empty one ends it."""
+        self.send(b"".join(map(chunk, parts)))
 
     def echo(self) -> None:
         """Send back whatever comes, until the client closes."""
@@ -100,16 +98,26 @@ class Peer(BasePeer):
         return line
 
     def _take(self, size: int) -> bytes:
-        while len(self._buffer) < size:
+        parts, missing = [self._buffer], size - len(self._buffer)
+        while missing > 0:
+            self._buffer = b""
             self._fill()
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
-        return data
+            parts.append(self._buffer)
+            missing -= len(self._buffer)
+        whole = b"".join(parts)
+        self._buffer = whole[size:]
+        return whole[:size]
 
     def _fill(self) -> None:
         data = self.receive()
         if not data:
             raise ConnectionAbortedError("the client closed inside a request")
         self._buffer += data
+
+
+def chunk(data: bytes) -> bytes:
+    """The bytes of a chunk."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def head(status: int, headers: Headers = (), version: str = "1.1") -> bytes:

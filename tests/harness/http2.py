@@ -7,6 +7,7 @@ import h2.config
 import h2.connection
 import h2.errors
 import h2.events
+import h2.exceptions
 import h2.settings
 
 from harness.certificates import server_context
@@ -72,7 +73,12 @@ class H2Peer(BasePeer):
         if not data:
             self.log.append("client closed")
             return False
-        for event in self.h2.receive_data(data):
+        try:
+            events = self.h2.receive_data(data)
+        except h2.exceptions.ProtocolError as exc:
+            self.log.append(f"client spoke no HTTP/2: {type(exc).__name__}")
+            return False
+        for event in events:
             self._take(event)
         self.flush()
         return True
@@ -93,9 +99,7 @@ class H2Peer(BasePeer):
             case h2.events.StreamReset():
                 self.log.append("client reset a stream")
 
-    def respond(
-        self, request: H2Request, status: int = 200, body: bytes = b"", headers: Headers = ()
-    ) -> None:
+    def respond(self, request: H2Request, status: int = 200, body: bytes = b"", headers: Headers = ()) -> None:
         """A whole response on the request's stream."""
         self.respond_head(request, status, headers)
         self.data(request, body, end=True)

@@ -1,0 +1,34 @@
+"""Law 1: a wrapped transport is a bare one, to whoever uses it. See docs/transparency.md for what may differ.
+
+Each scenario runs bare and wrapped, and everything observed is compared: answers, exceptions with their
+chains, the calls on the network in order, the pool's states, what the servers saw.
+"""
+
+import gc
+
+import pytest
+
+from transparency.colours import COLOURS, FLAVOURS
+from transparency.compare import differences
+from transparency.run import observed
+from transparency.scenarios import SCENARIOS
+from transparency.subjects import bare, with_sink, without_sinks
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_collections():
+    """Each run collects what it left behind; what was there before need not be looked at again and again."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=lambda flavour: flavour.name)
+def test_wrapped_transport_shows_its_user_nothing_that_a_bare_one_does_not(flavour, colour, scenario):
+    plain = observed(SCENARIOS[scenario], flavour, colour, bare)
+    assert "scenario raised" not in plain
+    for wrap in (with_sink, without_sinks):
+        assert differences(plain, observed(SCENARIOS[scenario], flavour, colour, wrap)) == []
