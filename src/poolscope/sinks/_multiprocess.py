@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram, values
 from poolscope import _contract as c
 from poolscope._events import EVENTS, Event, PoolClosed, PoolOpened
 from poolscope._reading import Reading
-from poolscope._subscription import ObservedPool, Subscription
+from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import LabelValues, Point
 from poolscope.sinks._changes import CHANGES
 from poolscope.sinks._measurements import MEASURES
@@ -66,8 +66,11 @@ class MultiprocessMetrics:
         self._sweep_at = 0.0
         self._sweep_over = _FEW
 
-    def attach(self, pool: ObservedPool) -> Subscription:
-        """Take a pool in: its series stand at zero from now on."""
+    def attach(self, pool: ObservedPool) -> Handlers | Subscription:
+        """Take a pool in: its series stand at zero from now on. A second time changes nothing."""
+        with self._lock:
+            if any(feed.pool is pool for feed in self._feeds.get(pool.name, ())):
+                return {}
         feed = _Feed(self, pool, self._announce(pool))
         with self._lock:
             self._feeds.setdefault(pool.name, []).append(feed)

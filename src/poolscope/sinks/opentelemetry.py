@@ -81,7 +81,7 @@ class _Backend:
 
     def __init__(self, provider: MeterProvider, *, opt_in: bool) -> None:
         self._metrics = [metric for metric in c.METRICS if opt_in or not metric.opt_in]
-        self._provider = provider
+        self._name = f"OpenTelemetrySink(meter_provider={provider!r})"  # not the provider: it may go, and we with it
         self._measured: WeakKeyDictionary[ObservedPool, _Measured] = WeakKeyDictionary()
         self._book = Book(self._cut, self._gone)
         self._points: dict[c.Metric, list[Observation]] | None = None
@@ -106,12 +106,12 @@ class _Backend:
                 make[metric.kind](metric.name, [self._callback(metric)], metric.unit, metric.description)
 
     def __repr__(self) -> str:
-        return f"OpenTelemetrySink(meter_provider={self._provider!r})"
+        return self._name
 
     def attach(self, pool: ObservedPool, /) -> Handlers | Subscription:
         """Take a pool in; give the subscription once there is an SDK to measure for."""
         self._book.add(pool)
-        if not self._active:
+        if not self._active or pool in self._measured:
             return {}
         measured = self._measured[pool] = _Measured(self)
         return measured

@@ -4,9 +4,10 @@ In prometheus_client's multi-process mode collectors do not run, so there native
 """
 
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -14,11 +15,13 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from poolscope import _contract as c
+from poolscope import _events as e
 from poolscope._reading import Reading
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import Histogram, LabelValues
 from poolscope.sinks import _multiprocess, _rivals
 from poolscope.sinks._book import Book
+from poolscope.sinks._measurements import MEASURES
 from poolscope.sinks.opentelemetry import providers_in_use
 
 logger = logging.getLogger("poolscope")
@@ -69,20 +72,32 @@ def _make(registry: CollectorRegistry, *, opt_in: bool) -> Any:
     return PoolCollector(registry, opt_in=opt_in)
 
 
+_OPT_IN_EVENTS = (e.ConnectionReused, e.ConnectionClosed)
+
+
 class PoolCollector(Collector):
     """Reads the pools when the registry is scraped."""
 
     def __init__(self, registry: CollectorRegistry, *, opt_in: bool) -> None:
-        self._registry = registry
+        self._registry = ref(registry)  # weakly: it holds us
         self._metrics = [metric for metric in c.METRICS if opt_in or not metric.opt_in]
         self._book = Book()
+        self._opted_in = Reading() if opt_in else None
+        self._recording = threading.Lock()
         self._told = False
         registry.register(self)
 
     def attach(self, pool: ObservedPool) -> Handlers:
-        """Take a pool in."""
+        """Take a pool in. Only the opt-in histograms are measured; the state keeps the others."""
         self._book.add(pool)
-        return {}
+        return {} if self._opted_in is None else dict.fromkeys(_OPT_IN_EVENTS, self._measure)
+
+    def _measure(self, event: e.Event) -> None:
+        for metric, value, labels in MEASURES[type(event)](event):
+            if metric.opt_in and self._opted_in is not None:
+                with self._recording:
+                    known = self._opted_in.histograms.setdefault((metric, labels), Histogram(metric.buckets))
+                    known.observe(value)
 
     def describe(self) -> Iterator[Metric]:
         """Name what is collected, so that the registry refuses anybody else's metric of the same name."""
@@ -90,12 +105,16 @@ class PoolCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give every metric that has a point."""
-        if any(_rivals.serves(provider, self._registry) for provider in providers_in_use()):
+        if any(_rivals.serves(provider, self._registry()) for provider in providers_in_use()):
             if not self._told:
                 self._told = True
                 logger.error("poolscope: %s; PrometheusSink yields nothing", _rivals.MESSAGE)
             return
-        families = _families(self._book.read())
+        reading = self._book.read()
+        if self._opted_in is not None:
+            with self._recording:
+                reading.add(self._opted_in)
+        families = _families(reading)
         yield from (families[metric] for metric in self._metrics if metric in families)
 
 
