@@ -137,6 +137,15 @@ def test_a_port_in_use_is_one_line():
     assert (process.returncode, out, errors) == (2, "", expected)
 
 
+def test_multi_process_mode_is_one_line(monkeypatch, capsys, tmp_path):
+    """There `busy_time` is absent, so that a stage would fail for no fault of the pool."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    assert run(["demo"]) == 2
+    errors = capsys.readouterr().err
+    assert "PROMETHEUS_MULTIPROC_DIR" in errors
+    assert errors.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("number", "status", "line"),
     [(signal.SIGINT, 130, "poolscope: interrupted\n"), (signal.SIGTERM, 143, "poolscope: terminated\n")],

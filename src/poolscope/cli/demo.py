@@ -41,6 +41,8 @@ def demo(
     Six stages: warm reuse, high utilization, checkout waits, creation spike, starvation, recovery.
     Exit status 0 if each showed in /metrics what it must, 1 if one did not.
     """
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        raise CommandError("demo is one process: unset PROMETHEUS_MULTIPROC_DIR, which hides metrics it needs")
     registry = CollectorRegistry()
     with _metrics_server(port, registry) as bound, _server.origins(2) as (fast_port, slow_port):
         plan = Plan(
