@@ -6,6 +6,7 @@ from pathlib import Path
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from poolscope.alerts.forms import prometheus
+from poolscope.alerts.routing import alertmanager
 from poolscope.alerts.rules import rules
 from poolscope.alerts.settings import Settings
 
@@ -32,5 +33,6 @@ def artefacts() -> dict[str, str]:
     return {
         "dashboards/grafana/connection-pool.json": written(classic(fleet.build())),
         "dashboards/grafana/one-pool.json": written(classic(one_pool.build())),
+        "dashboards/alertmanager/alertmanager.yml": alertmanager(),
         "dashboards/prometheus/poolscope.rules.yml": prometheus(rules(), Settings()),
     }

@@ -21,5 +21,8 @@ if ! apt-get download $packages >apt.log 2>&1; then
     fail "apt-get cannot download them; run apt-get update as root"
 fi
 for package in *.deb; do dpkg -x "$package" root; rm "$package"; done
+# Debian's Alertmanager reads its templates from a fixed path under /usr/share: make that the working directory.
+# Both strings have 34 bytes.
+LC_ALL=C sed -i 's#/usr/share/prometheus/alertmanager#/proc/self/cwd////////////////////#g' root/usr/bin/prometheus-alertmanager
 ln -sf ../root/usr/bin/promtool ../root/usr/bin/prometheus ../root/usr/bin/amtool bin/
 ln -sf ../root/usr/bin/prometheus-alertmanager bin/alertmanager

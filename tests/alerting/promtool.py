@@ -17,7 +17,7 @@ from poolscope.alerts.rules import rules
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "dashboards/prometheus/poolscope.rules.yml"
-SLACK = 31
+SLACK = 29
 EVALUATION = 30
 SEVERITY = {rule.name: rule.severity for rule in rules()}
 

@@ -29,7 +29,7 @@ def utilization_on_the_line(form):
 
 def utilization_missed_scrapes(form):
     pool = Pool(form=form).run(15).run(4, in_use=9).missed(2).run(4, in_use=9).missed(1).run(8, in_use=9)
-    return [pool], [Fire(UTILIZATION, pool, 25)]
+    return [pool], [Fire(UTILIZATION, pool, 24.5)]
 
 
 def utilization_burst(form):
@@ -54,7 +54,7 @@ def utilization_of_a_dead_process(form):
 
 def utilization_restart(form):
     pool = Pool(form=form).run(10).run(6, in_use=9).gone(0.5).restart().run(6, in_use=9).run(10)
-    return [pool], [Fire(UTILIZATION, pool, 19.75, 30)]
+    return [pool], [Fire(UTILIZATION, pool, 19.5, 29.5)]
 
 
 def unlimited(form):
@@ -95,7 +95,7 @@ def renamed(form):
 
 
 def slow(form):
-    pool = Pool(form=form, origins=2).run(10).run(10, slow=0.02, in_use=5, waiting=5).run(20)
+    pool = Pool(form=form, origins=3).run(10).run(10, slow=0.02, in_use=5, waiting=5).run(20)
     return [pool], [Fire(CHECKOUTS_SLOW, pool, 13.5, 27.5)]
 
 
@@ -145,13 +145,13 @@ def timeouts_few(form):
 
 def timeouts_rare(form):
     """Ten a minute, under one percent of the requests."""
-    return [Pool(form=form).run(20, requests=1200, timeouts=0.009)], []
+    return [Pool(form=form, origins=3).run(20, requests=1200, timeouts=0.009)], []
 
 
 def timeouts_of_two_origins(form):
     """Two and two: only together are they three."""
-    pool = Pool(form=form, origins=2).run(10, requests=8).run(20, requests=8, timeouts=0.1)
-    return [pool], [Fire(TIMEOUTS, pool, 14)]
+    pool = Pool(form=form, origins=3).run(10, requests=8).run(20, requests=8, timeouts=0.1)
+    return [pool], [Fire(TIMEOUTS, pool, 13.5)]
 
 
 def hung(form):
@@ -161,7 +161,7 @@ def hung(form):
 
 
 def hung_since_the_start(form):
-    pool = Pool(form=form).run(15, handed=0, in_use=8, waiting=9)
+    pool = Pool(form=form, origins=3).run(15, handed=0, in_use=8, waiting=3)
     return [pool], [Fire(STALLED, pool, 3)]
 
 
@@ -170,8 +170,8 @@ def queue_that_moves(form):
 
 
 def queue_that_moves_slowly(form):
-    """One hand-over a minute and a half."""
-    return [Pool(form=form).run(40, requests=0.7, in_use=8, waiting=30, new=0)], []
+    """One hand-over in two minutes and a half."""
+    return [Pool(form=form).run(40, requests=0.4, in_use=8, waiting=30, new=0)], []
 
 
 def hung_for_two_minutes(form):
@@ -192,6 +192,43 @@ def hung_and_missed(form):
     """A missed scrape in the stall starts no clock anew."""
     pool = Pool(form=form).run(10).run(2, handed=0, in_use=8, waiting=9).missed().run(8, handed=0, in_use=8, waiting=9)
     return [pool], [Fire(STALLED, pool, 12.9)]
+
+
+def utilization_with_odd_dips(form):
+    """Dips that a grid of half a minute does not see."""
+    pool = Pool(form=form).run(20).run(20, in_use=lambda i: 5 if i % 10 == 1 else 9)
+    return [pool], [Fire(UTILIZATION, pool, 29.5)]
+
+
+def limit_of_one(form):
+    pool = Pool(form=form, limit=1).run(10, in_use=0).run(14, in_use=1)
+    return [pool], [Fire(UTILIZATION, pool, 19)]
+
+
+def slow_after_a_restart(form):
+    pool = Pool(form=form).run(10).gone(0.25).restart().run(9.75, slow=0.05)
+    return [pool], [Fire(CHECKOUTS_SLOW, pool, 12)]
+
+
+def timeouts_after_a_restart(form):
+    pool = Pool(form=form).run(10, timeouts=0.008).gone(0.25).restart().run(9.75, timeouts=0.05)
+    return [pool], [Fire(TIMEOUTS, pool, 10.5)]
+
+
+def behind_long_streams(form):
+    """Streams hold all slots for long; a request comes, waits two minutes and a half, and is served."""
+    pool = Pool(form=form).run(1).run(15, requests=0, in_use=10)
+    return [pool.run(2.5, requests=0, in_use=10, waiting=1).run(5)], [Fire(UTILIZATION, pool, 10)]
+
+
+def one_request_stalls(form):
+    pool = Pool(form=form).run(10).run(10, handed=0, requests=0, in_use=8, waiting=1)
+    return [pool], [Fire(STALLED, pool, 13)]
+
+
+def restart_with_a_queue(form):
+    """The queue is back before a scrape is missed, and moves."""
+    return [Pool(form=form).run(10, in_use=8, waiting=9).restart().run(10, in_use=8, waiting=9)], []
 
 
 LOAD = [value for value in list(vars().values()) if getattr(value, "__module__", "") == __name__]

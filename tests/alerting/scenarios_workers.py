@@ -54,7 +54,19 @@ def two_clusters(form):
     """The same job, instance and pool in two clusters, one of them in trouble: the fleets stay apart."""
     calm = Pool(form=form, extra={"cluster": "east", "namespace": "shop"}).run(60, new=0.3).run(20, new=0.3)
     spiking = Pool(form=form, extra={"cluster": "west", "namespace": "shop"}).run(60).run(20, new=0.3)
-    return [calm, spiking], [Fire(CREATION_SPIKE, spiking, 66)]
+    return [calm, spiking], [Fire(CREATION_SPIKE, spiking, 65.5)]
+
+
+def two_namespaces(form):
+    calm = Pool(form=form, extra={"cluster": "east", "namespace": "shop"}).run(60, new=0.3).run(20, new=0.3)
+    spiking = Pool(form=form, extra={"cluster": "east", "namespace": "test"}).run(60).run(20, new=0.3)
+    return [calm, spiking], [Fire(CREATION_SPIKE, spiking, 65.5)]
+
+
+def two_jobs(form):
+    calm = Pool(form=form, job="worker").run(60, new=0.3).run(20, new=0.3)
+    spiking = Pool(form=form).run(60).run(20, new=0.3)
+    return [calm, spiking], [Fire(CREATION_SPIKE, spiking, 65.5)]
 
 
 WORKERS = [value for value in list(vars().values()) if getattr(value, "__module__", "") == __name__]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alerting.promtool import tool
+from alerting.promtool import ROOT, tool
 
 PATIENCE = 30
 
@@ -43,12 +43,18 @@ def until(ready: Callable[[], object], what: str, seconds: float = PATIENCE):
         time.sleep(0.05)
 
 
+def ready(process: subprocess.Popen, url: str) -> bool:
+    """Say whether a server answers; a dead one will not."""
+    assert process.poll() is None, f"{process.args[0]} ended with {process.returncode}"
+    return urllib.request.urlopen(f"{url}/-/ready", timeout=5).status == 200
+
+
 @contextmanager
-def running(command: list[str], url: str, log: Path) -> Iterator[str]:
+def running(command: list[str], url: str, log: Path, where: Path | None = None) -> Iterator[str]:
     """Run a server until the block ends; it is ready when it says so."""
-    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out, cwd=where) as process:
         try:
-            until(lambda: urllib.request.urlopen(f"{url}/-/ready", timeout=5).status == 200, f"{command[0]} ({log})")
+            until(lambda: ready(process, url), f"{command[0]} (see {log})")
             yield url
         finally:
             process.terminate()
@@ -84,7 +90,8 @@ def alertmanager(folder: Path, config: str, port: int = 0):
         "--cluster.listen-address=",
         "--log.level=warn",
     ]
-    return running(command, url, folder / "alertmanager.log")
+    templates = ROOT / ".cache/tools/root/usr/share/prometheus/alertmanager"
+    return running(command, url, folder / "alertmanager.log", templates if templates.exists() else None)
 
 
 def backfill(folder: Path, text: str) -> None:

@@ -16,7 +16,7 @@ PER_MINUTE = 60 // STEP
 FORMS = ("native", "otel", "workers")
 SCOPE = {"otel_scope_name": "poolscope", "otel_scope_schema_url": "", "otel_scope_version": "0.1.0"}
 BOUNDS = ("2.5", "5.0", "7.5", "+Inf")
-ORIGINS = (("pay.example", "443"), ("bank.example", "443"))
+ORIGINS = (("pay.example", "443"), ("pay.example", "8443"), ("bank.example", "443"))
 
 Level = float | Callable[[int], float] | Sequence[float]
 

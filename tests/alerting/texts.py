@@ -10,11 +10,11 @@ RUNBOOKS = "https://github.com/poolscope/poolscope/blob/main/docs/runbooks"
 
 TEXTS = {
     r.UTILIZATION: (
-        load.utilization_sustained,
-        36,
+        load.utilization_with_odd_dips,
+        30.5,
         "warning",
         "A connection pool is close to its limit.",
-        f"{POOL} used 90% of its connections over the last 10 minutes, and was above 80 % for 80 % of them.",
+        f"{POOL} used 86.1% of its connections over the last 10 minutes, and was above 80 % for 80 % of them.",
     ),
     r.CHECKOUTS_SLOW: (
         load.slow_with_short_bounds,
@@ -106,5 +106,5 @@ def text_test(alert: str, form: str) -> dict:
     }
     due = {"exp_labels": labels, "exp_annotations": annotations}
     series = [series for pool in pools for series in pool.series()]
-    rule_test = {"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": [due]}
+    rule_test = {"eval_time": f"{minute * 60:.0f}s", "alertname": alert, "exp_alerts": [due]}
     return {"name": alert, "interval": "15s", "input_series": series, "alert_rule_test": [rule_test]}

@@ -43,8 +43,7 @@ def checkouts_slow(select: Selectors, s: Settings) -> str:
 
 
 def _usual(select: Selectors, metric: c.Metric, s: Settings) -> str:
-    series = select.series(metric, window=s.creation_usual_window, offset=s.creation_usual_offset)
-    return per_pool(metric, f"rate({series})")
+    return f"rate({select.series(metric, window=s.creation_usual_window, offset=s.creation_usual_offset)})"
 
 
 def creation_spike(select: Selectors, s: Settings) -> str:
@@ -59,7 +58,7 @@ def creation_spike(select: Selectors, s: Settings) -> str:
     return (
         _all(
             f"{now} > {number(s.creation_per_second)}",
-            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * avg by ({fleet}) ({opened_before}))",
+            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * avg by ({fleet}) ({per_pool(c.OPENED, opened_before)}))",
             f"({now}\n/ {checkouts})\n> {to_fleet}\n({number(s.creation_times_usual_per_checkout)} * "
             f"sum by ({fleet}) ({opened_before})\n/ sum by ({fleet}) ({checkouts_before}))",
             there_before,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 Tree = str | int | float | bool | Mapping[str, "Tree"] | Sequence["Tree"]
 
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_.]|[A-Za-z_]")
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_.]|[A-Za-z_]|[0-9]+(ms|[smhdwy])")
 _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
@@ -27,7 +27,10 @@ def _scalar(value: Tree) -> str | None:
         if "\n" in value:
             return None
         plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        if plain:
+            return value
+        single = '"' in value and "'" not in value and value.isprintable()
+        return f"'{value}'" if single else json.dumps(value, ensure_ascii=False)
     if isinstance(value, int | float):
         return json.dumps(value)
     return None if value else ("{}" if isinstance(value, Mapping) else "[]")
