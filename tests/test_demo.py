@@ -113,7 +113,7 @@ def test_a_stage_that_does_not_show_what_it_must_is_exit_status_1(monkeypatch, c
     def wrong(fast_port, slow_port, *, short):
         calm, churning = Load(fast_port, 1, 0.02), Load(fast_port, 10, 0.02)
         planted = [
-            replace(stage, seconds=0.5, drain_seconds=0.1, loads=(calm,))
+            replace(stage, seconds=0.3, drain_seconds=0.1, loads=(calm,))
             for stage in stages(fast_port, slow_port, short=short)
         ]
         planted[0] = replace(planted[0], pool=CHURN, loads=(churning,))
