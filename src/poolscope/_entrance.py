@@ -1,0 +1,96 @@
+"""The two entrances that a traced request passes: the transport's, and the pool's below it.
+
+1. What is entered does what it does: results, exceptions, how often a coroutine suspends go through unchanged.
+2. Without a trace to keep, neither is there.
+
+Between the two stands whatever else wraps the transport, another instrumentation's span among it: so it is at the pool
+that the current span is the request's own.
+"""
+
+from typing import Any, ClassVar
+from weakref import ref
+
+from poolscope._network import CURRENT
+from poolscope._observer import Observer
+from poolscope._records import Checkout
+from poolscope._tracing import Handle, Leave
+
+
+def enter(
+    observer: Observer, checkout: Checkout | None, handle: Handle, request: Any
+) -> tuple[Handle, Any, Leave | None]:
+    """Let tracing see a request that enters the transport; give what to call, with what, and what to do after it."""
+    tracing = observer.tracing
+    try:
+        if tracing is not None and checkout is not None and tracing.awake():
+            if observer.watch_entrance is not None:
+                watch, observer.watch_entrance = observer.watch_entrance, None
+                watch(observer)
+            return tracing.enter(checkout, handle, request, observer.name)
+    except Exception:  # noqa: BLE001 - a request must not pay for it
+        observer.untrace()
+    return handle, request, None
+
+
+class _Entrance:
+    """The parts of a pool's entrance that have no colour. It holds the pool weakly, because the pool holds it.
+
+    own: what stood in for the pool's method before us, None where nothing did.
+    """
+
+    method: ClassVar[str]
+
+    def __init__(self, pool: Any, observer: Observer, own: Any) -> None:
+        self._pool = ref(pool)
+        self._observer = observer
+        self.own = own
+
+    def _handle(self) -> Any:
+        pool = self._pool()
+        return self.own or getattr(type(pool), self.method).__get__(pool)
+
+    def _begin(self, request: Any) -> Checkout | None:
+        observer = self._observer
+        checkout, tracing = CURRENT.get(), observer.tracing
+        if checkout is None or tracing is None or checkout.ended:
+            return None
+        try:
+            tracing.inside(checkout, request, observer.name)
+        except Exception:  # noqa: BLE001 - a request must not pay for it
+            observer.untrace()
+            return None
+        if checkout.trace is None:
+            return None
+        if observer.in_use >= observer.pool.max:
+            checkout.queued = True
+        return checkout
+
+
+class AsyncEntrance(_Entrance):
+    """Stands in for an async pool's own method, on the instance."""
+
+    method = "handle_async_request"
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send one request through the pool."""
+        checkout = self._begin(request)
+        try:
+            return await self._handle()(request)
+        except BaseException as exc:
+            self._observer.tell(checkout, "left", exc)
+            raise
+
+
+class Entrance(_Entrance):
+    """Stands in for a pool's own method, on the instance."""
+
+    method = "handle_request"
+
+    def handle_request(self, request: Any) -> Any:
+        """Send one request through the pool."""
+        checkout = self._begin(request)
+        try:
+            return self._handle()(request)
+        except BaseException as exc:
+            self._observer.tell(checkout, "left", exc)
+            raise
