@@ -23,7 +23,7 @@ class _Body(Proxy):
     def __del__(self) -> None:
         checkout: Checkout | None = getattr(self, "_checkout", None)
         if checkout is not None and not checkout.ended and not sys.is_finalizing():
-            self._observer.defer(self._observer.pool.end, checkout, False, False)
+            self._observer.defer(self._observer.drop, checkout)
 
     def _end(self) -> None:
         if not self._checkout.ended:

@@ -70,18 +70,21 @@ class _Connection(Proxy):
         return checkout
 
     def _answered(self) -> None:
-        if self._connection.state == ESTABLISHING:  # a protocol of the user's own went first
-            self._observer.apply(self._observer.pool.slots.opened, self._connection, "1.1")
+        """Note that there is a response before we saw the connection get ready: the user spoke CONNECT himself."""
+        self._observer.opened(self._connection, "1.1")
 
     def _broke(self, checkout: Checkout | None, exc: BaseException) -> None:
         observer, connection = self._observer, self._connection
         if checkout is None:
             return
         if isinstance(exc, self._guide.unavailable):
+            observer.tell(checkout, "put_back")
             observer.apply(observer.pool.withdraw, checkout)
             return
         reason = c.FAILED if isinstance(exc, Exception) else c.CANCELLED
         observer.apply(observer.pool.slots.broke, connection, checkout, error_type(exc), reason)
+        observer.tell(checkout, "connect_failed", error_type(exc))
+        observer.tell(checkout, "served")
         if connection.state == RESERVED and self._inner.is_closed():
             observer.apply(observer.pool.slots.detached, connection)
 
@@ -107,7 +110,10 @@ class AsyncConnectionProxy(_Connection):
         except BaseException as exc:
             self._broke(checkout, exc)
             raise
-        self._answered()
+        if self._connection.state == ESTABLISHING:
+            self._answered()
+        if checkout is not None and checkout.trace is not None:
+            self._observer.tell(checkout, "served")
         return response
 
     async def aclose(self) -> None:
@@ -130,7 +136,10 @@ class ConnectionProxy(_Connection):
         except BaseException as exc:
             self._broke(checkout, exc)
             raise
-        self._answered()
+        if self._connection.state == ESTABLISHING:
+            self._answered()
+        if checkout is not None and checkout.trace is not None:
+            self._observer.tell(checkout, "served")
         return response
 
     def close(self) -> None:

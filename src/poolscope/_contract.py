@@ -198,4 +198,16 @@ IDLE_TIME = Metric(
     _C + "idle_time", "histogram", "s", B, "How long a connection was idle when reused.", CONN, opt_in=True
 )
 
+WAIT_SPAN = "HTTP wait_for_connection"
+SETUP_SPAN = "HTTP connection_setup"
+SOCKET_SPAN = "socket connect"
+TLS_SPAN = "TLS client handshake"
+SPANS = (WAIT_SPAN, SETUP_SPAN, SOCKET_SPAN, TLS_SPAN)
+"""The first words of our spans' names, or of the events that stand for them; where each went follows."""
+
+CONNECTION_ID = "http.client.connection.id"
+WAIT_SECONDS = "http.client.connection.wait_time"
+ELAPSED_SECONDS = "http.client.connection.elapsed_time"
+"""On an event that stands for a span: how long the span would have lasted."""
+
 METRICS: tuple[Metric, ...] = tuple(value for value in vars().values() if isinstance(value, Metric))

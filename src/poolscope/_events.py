@@ -2,7 +2,7 @@
 
 An event is in the past tense and says what is known at that moment. Every event names its pool and the origin
 (`address`, `port`: the label values, `_OTHER` past the cap, empty where none applies) and the monotonic second `at`.
-An event is built only where a sink asked for its type.
+An event is built only where a sink asked for its type. `trace` is the request's, None where it is not sampled.
 """
 
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ class Acquired(Event):
     source: str
     wait_seconds: float
     connection_id: int
+    trace: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class TimedOut(Event):
 
     wait_seconds: float
     cause: str
+    trace: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Abandoned(Event):
 
     wait_seconds: float
     error_type: str
+    trace: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +145,17 @@ class SlotFreed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RequestEnded(Event):
-    """A request ended: its body was closed, or it failed. status and error_type are empty where none applies."""
+    """A request ended: its body was closed, or it failed. status and error_type are empty where none applies.
+
+    measured_elsewhere: another instrumentation answers for this request's span and duration.
+    """
 
     method: str
     status: int | str
     error_type: str
     protocol: str
     duration_seconds: float
+    measured_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

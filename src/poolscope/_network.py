@@ -58,16 +58,20 @@ class _Backend(Proxy):
         self._stream_class = stream_class
         self._protocol = "2" if http2 else "1.1"
 
-    def _begin(self) -> None:
-        self._observer.apply(self._observer.pool.connect, CURRENT.get(), self._connection)
+    def _begin(self, target: str) -> None:
+        checkout = CURRENT.get()
+        self._observer.apply(self._observer.pool.connect, checkout, self._connection)
+        self._observer.tell(checkout, "connecting", self._connection, target)
 
     def _failed(self, exc: BaseException) -> None:
         self._observer.apply(self._observer.pool.slots.failed, self._connection, error_type(exc))
+        self._observer.tell(CURRENT.get(), "connect_failed", error_type(exc))
 
     def _connected(self, stream: Any, target: tuple[str, int] | None) -> Any:
         direct = target is None or target == self._target
+        self._observer.met(CURRENT.get(), self._connection, stream)
         if direct and not self._tls:
-            self._observer.apply(self._observer.pool.slots.opened, self._connection, self._protocol)
+            self._observer.opened(self._connection, self._protocol)
         proxy = self._stream_class(stream, self._observer, self._connection)
         proxy.to_origin = direct
         return proxy
@@ -78,7 +82,7 @@ class AsyncBackendProxy(_Backend):
 
     async def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> Any:
         """Connect to the origin or to the proxy."""
-        self._begin()
+        self._begin(f"{host}:{port}")
         try:
             stream = await self._inner.connect_tcp(host, port, *args, **options)
         except BaseException as exc:
@@ -86,11 +90,11 @@ class AsyncBackendProxy(_Backend):
             raise
         return self._connected(stream, (host, port))
 
-    async def connect_unix_socket(self, *args: Any, **options: Any) -> Any:
+    async def connect_unix_socket(self, path: str, *args: Any, **options: Any) -> Any:
         """Connect to a Unix socket."""
-        self._begin()
+        self._begin(path)
         try:
-            stream = await self._inner.connect_unix_socket(*args, **options)
+            stream = await self._inner.connect_unix_socket(path, *args, **options)
         except BaseException as exc:
             self._failed(exc)
             raise
@@ -102,7 +106,7 @@ class BackendProxy(_Backend):
 
     def connect_tcp(self, host: str, port: int, *args: Any, **options: Any) -> Any:
         """Connect to the origin or to the proxy."""
-        self._begin()
+        self._begin(f"{host}:{port}")
         try:
             stream = self._inner.connect_tcp(host, port, *args, **options)
         except BaseException as exc:
@@ -110,11 +114,11 @@ class BackendProxy(_Backend):
             raise
         return self._connected(stream, (host, port))
 
-    def connect_unix_socket(self, *args: Any, **options: Any) -> Any:
+    def connect_unix_socket(self, path: str, *args: Any, **options: Any) -> Any:
         """Connect to a Unix socket."""
-        self._begin()
+        self._begin(path)
         try:
-            stream = self._inner.connect_unix_socket(*args, **options)
+            stream = self._inner.connect_unix_socket(path, *args, **options)
         except BaseException as exc:
             self._failed(exc)
             raise
@@ -135,8 +139,8 @@ class _Stream(Proxy):
         self.superseded = False
         self.read = inner.read
         self.get_extra_info = inner.get_extra_info
-        if connection.state != ESTABLISHING and not connection.offered:
-            self.write = inner.write
+        if connection.state != ESTABLISHING and not connection.offered and connection.protocol != "2":
+            self.write = inner.write  # type: ignore[method-assign]
         connection.stream = ref(self)
 
     def __repr__(self) -> str:
@@ -150,6 +154,11 @@ class _Stream(Proxy):
         """Report the next write."""
         self.__dict__.pop("write", None)
 
+    def write(self, buffer: bytes, timeout: float | None = None) -> Any:
+        """Send bytes that somebody waits for. What it gives is the inner one's, to be awaited or not."""
+        self._wrote(buffer)
+        return self._inner.write(buffer, timeout)
+
     def _wrote(self, data: bytes) -> None:
         # An empty write counts, save in the set-up: it ends a message of HTTP/1.1, and in HTTP/2 it means that another
         # request's write has taken this one's frames along.
@@ -159,21 +168,26 @@ class _Stream(Proxy):
                 self.to_origin = True  # from here on, what is secured is for the origin
                 return
             protocol = "2" if data.startswith(_HTTP2_PREFACE) else "1.1"
-            observer.apply(observer.pool.slots.opened, connection, protocol)
+            observer.opened(connection, protocol)
         checkout = CURRENT.get()
         if checkout is not None:
             observer.apply(observer.pool.write, checkout, connection)
         if not connection.offered:
-            self.write = self._inner.write
+            self.write = self._inner.write  # type: ignore[method-assign]
+
+    def _securing(self, options: dict[str, Any]) -> None:
+        self._observer.tell(CURRENT.get(), "securing", str(options.get("server_hostname") or ""))
 
     def _tls_failed(self, exc: BaseException) -> None:
         self._observer.apply(self._observer.pool.slots.failed, self._connection, error_type(exc))
+        self._observer.tell(CURRENT.get(), "connect_failed", error_type(exc))
 
     def _secured(self, stream: Any) -> Any:
+        tls = stream.get_extra_info("ssl_object")
+        self._observer.tell(CURRENT.get(), "secured", tls)
         if self.to_origin:
-            tls = stream.get_extra_info("ssl_object")
             protocol = "2" if tls is not None and tls.selected_alpn_protocol() == "h2" else "1.1"
-            self._observer.apply(self._observer.pool.slots.opened, self._connection, protocol)
+            self._observer.opened(self._connection, protocol)
         self.superseded = True
         secured = type(self)(stream, self._observer, self._connection)
         secured.to_origin = self.to_origin
@@ -186,13 +200,9 @@ class _Stream(Proxy):
 class AsyncStreamProxy(_Stream):
     """An async network stream."""
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - httpcore's API
-        """Send bytes that somebody waits for."""
-        self._wrote(buffer)
-        await self._inner.write(buffer, timeout)
-
     async def start_tls(self, *args: Any, **options: Any) -> Any:
         """Secure the socket."""
+        self._securing(options)
         try:
             stream = await self._inner.start_tls(*args, **options)
         except BaseException as exc:
@@ -211,13 +221,9 @@ class AsyncStreamProxy(_Stream):
 class StreamProxy(_Stream):
     """A network stream."""
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send bytes that somebody waits for."""
-        self._wrote(buffer)
-        self._inner.write(buffer, timeout)
-
     def start_tls(self, *args: Any, **options: Any) -> Any:
         """Secure the socket."""
+        self._securing(options)
         try:
             stream = self._inner.start_tls(*args, **options)
         except BaseException as exc:

@@ -9,20 +9,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 from weakref import ref
 
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
-from poolscope._records import Checkout
+from poolscope._records import Checkout, Connection
 from poolscope._snapshot import PoolSnapshot, picture
 from poolscope._subscription import Sink, Subscription
+from poolscope._tracing import Tracing
 from poolscope._transitions import ACTIVE, ESTABLISHING, RESERVED
 
 logger = logging.getLogger("poolscope")
 
 A = ParamSpec("A")
 R = TypeVar("R")
+
+
+def _nothing() -> None:
+    return None
 
 
 class Owner:
@@ -46,6 +52,9 @@ class Observer:
         self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._faulted = False
+        self._unclosed = Subscription({Checkout: self._tell_ended})
+        self.tracing: Tracing | None = None
+        self.watch_entrance: Callable[[Observer], object] | None = None
 
     @property
     def name(self) -> str:
@@ -54,7 +63,15 @@ class Observer:
 
     def apply(self, step: Callable[..., R], *args: object) -> R | None:
         """Take one step of the state machine, then tell the sinks. None where the step failed: that is our fault."""
-        result = self.take(step, *args)
+        try:
+            with self._lock:
+                now = self._clock()
+                if self._deferred:
+                    self._settle(now)
+                result = step(*args, now)
+        except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
+            self.fault()
+            return None
         for subscription in self._subscriptions:
             if subscription.queue:
                 self._deliver(subscription)
@@ -63,10 +80,9 @@ class Observer:
     def take(self, step: Callable[..., R], *args: object) -> R | None:
         """Take one step and tell nobody yet: for where the pool's own lock may be held."""
         try:
-            now = self._clock()
             with self._lock:
-                if self._deferred:
-                    self._settle(now)
+                now = self._clock()
+                self._settle(now)
                 return step(*args, now)
         except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
             self.fault()
@@ -77,10 +93,48 @@ class Observer:
         self._deferred.append((step, args))
 
     def end(self, checkout: Checkout, *, timed_out: bool = False) -> None:
-        """End a request; its connection is asked whether it is idle now."""
+        """End a request. Where that does not follow, its connection is asked whether it is idle now."""
         connection = checkout.connection
-        proxy = None if connection is None else connection.probe()
-        self.apply(self.pool.end, checkout, proxy is not None and proxy.is_idle(), timed_out)
+        if connection is None:
+            idle = False
+        elif checkout.read and connection.protocol == "1.1" and not connection.upgraded:
+            idle = True  # HTTP/1.1 after a whole exchange: idle, or its socket was closed, and that we saw
+        else:
+            proxy = connection.probe()
+            idle = proxy is not None and proxy.is_idle()
+        self.apply(self.pool.end, checkout, idle, timed_out)
+        if checkout.trace is not None:
+            self._tell_ended(checkout)
+
+    def _tell_ended(self, checkout: Checkout) -> None:
+        self.tell(checkout, "ended")
+
+    def drop(self, checkout: Checkout, now: float) -> None:
+        """End a request whose body was collected unclosed. Deferred by its finalizer; its trace hears of it later."""
+        self.pool.end(checkout, False, False, now)
+        if checkout.trace is not None:
+            self._unclosed.queue.append(checkout)
+
+    def opened(self, connection: Connection, protocol: str) -> None:
+        """Note that a connection is ready for use."""
+        connector = connection.connector
+        self.apply(self.pool.slots.opened, connection, protocol)
+        self.tell(connector, "opened", connection)
+
+    def met(self, checkout: Checkout | None, connection: Connection, stream: Any) -> None:
+        """Note whom a new socket speaks to, where anything is traced: later it may not be able to say it."""
+        if self.tracing is not None:
+            with suppress(Exception):
+                connection.peer = stream.get_extra_info("server_addr")
+            self.tell(checkout, "connected", connection)
+
+    def tell(self, checkout: Checkout | None, what: str, *facts: object) -> None:
+        """Tell a request's trace, if it has one. Called by the request's own task or thread, without the lock."""
+        try:
+            if checkout is not None and checkout.trace is not None:
+                getattr(checkout.trace, what)(checkout, *facts)
+        except Exception:  # noqa: BLE001 - a request must not pay for it
+            self.untrace()
 
     @property
     def in_use(self) -> int:
@@ -140,9 +194,22 @@ class Observer:
             subscription.sink = sink
             self._subscriptions = (*self._subscriptions, subscription)
 
+    def trace(self, tracing: Tracing) -> None:
+        """Let `tracing` follow every request from now on. A passive one gives way to one that makes spans."""
+        if self.tracing is None or (self.tracing.passive and not tracing.passive):
+            self.tracing = tracing
+            self._subscriptions = (*(s for s in self._subscriptions if s is not self._unclosed), self._unclosed)
+
+    def untrace(self) -> None:
+        """Trace no more, and log why. Called while the exception is handled."""
+        tracing, self.tracing = self.tracing, None
+        if tracing is not None:
+            message = "poolscope: sink %r failed and is disabled for pool %r"
+            logger.error(message, tracing, self.name, exc_info=True)  # noqa: LOG014 - it is called from handlers
+
     def _look(self, look: Callable[[float], R]) -> R:
-        now = self._clock()
         with self._lock:
+            now = self._clock()
             self._settle(now)
             self._reconcile(now)
             return look(now)
@@ -178,6 +245,5 @@ class Observer:
         """Log, once, that something of ours failed. Called while the exception is handled."""
         if not self._faulted:
             self._faulted = True
-            logger.error(  # noqa: LOG014 - it is called from handlers
-                "poolscope: fault in the observer of pool %r; its numbers may be off", self.name, exc_info=True
-            )
+            message = "poolscope: fault in the observer of pool %r; its numbers may be off"
+            logger.error(message, self.name, exc_info=True)  # noqa: LOG014 - it is called from handlers

@@ -13,18 +13,22 @@ from poolscope._origins import grant, label_of
 from poolscope._records import Checkout, Connection
 from poolscope._slots import Slots
 from poolscope._tally import OriginTally
-from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move
+from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move, on
+
+_OFFERED = on(CHECKOUT, "offered")
+_COMMITTED = on(CHECKOUT, "committed")
+_RELEASED = on(CHECKOUT, "released")
 
 
 class Pool:
     """One pool. max_connections, max_idle: None where unlimited."""
 
-    def __init__(self, name: str, max_connections: int | None, max_idle: int | None, now: float) -> None:
+    def __init__(self, name: str, max_connections: int | None, max_idle: int | None) -> None:
         self.name = name
         self.max = c.UNLIMITED if max_connections is None else float(max_connections)
         self.idle_max = c.UNLIMITED if max_idle is None else float(max_idle)
         self.journal = Journal(name)
-        self.slots = Slots(self.journal, now)
+        self.slots = Slots(self.journal)
         self.live = True
         self.opened = 1
         self.tallies = {("", ""): OriginTally("", "")}
@@ -64,27 +68,29 @@ class Pool:
     def request(self, scheme: bytes, host: bytes, port: int | None, method: str, pooled: bool, now: float) -> Checkout:
         """Count a request that comes in. pooled: False where the transport has no pool to wait for."""
         tally = self._by_origin.get((scheme, host, port)) or self.tally(scheme, host, port)
-        checkout = Checkout(tally, method, now, WAITING if pooled else DONE)
-        tally.active_requests[method] = tally.active_requests.get(method, 0) + 1
-        if self.journal.wanted[e.RequestStarted]:
-            self.journal.post(e.RequestStarted, tally, now, method)
+        checkout = Checkout(tally, method, WAITING if pooled else DONE, now)
         self.checkouts.add(checkout)
         if pooled:
             tally.checkouts += 1
-            tally.pending += 1
-            if self.journal.wanted[e.CheckoutStarted]:
-                self.journal.post(e.CheckoutStarted, tally, now)
         if not self.live:
             self.open(now)
+        if self.journal.wanted[e.RequestStarted]:
+            self.journal.post(e.RequestStarted, tally, now, method)
+        if pooled and self.journal.wanted[e.CheckoutStarted]:
+            self.journal.post(e.CheckoutStarted, tally, now)
         return checkout
 
     def offer(self, checkout: Checkout, connection: Connection, now: float) -> None:
         """Hand a connection over, provisionally."""
-        if move(checkout, CHECKOUT, "offered"):
-            checkout.offered_at = now
-            checkout.connection = connection
-            checkout.joined = connection.holders + connection.offered > 0
-            connection.offered += 1
+        state = _OFFERED.get(checkout.state)
+        if state is None:
+            return
+        checkout.state = state
+        checkout.offered_at = now
+        checkout.connection = connection
+        if connection.holders or connection.offered:
+            checkout.joined = True
+        connection.offered += 1
 
     def withdraw(self, checkout: Checkout, now: float) -> None:
         """Take back a connection that was not available after all: the wait goes on, or begins anew."""
@@ -96,14 +102,13 @@ class Pool:
         stage = c.LATE if late else c.EARLY
         tally.requeues[stage] += 1
         if late:
-            tally.checked_out -= 1
-            tally.pending += 1
             checkout.entered_at = now
             connection.holders -= 1
         else:
             connection.offered -= 1
         checkout.connection = None
-        checkout.streaming = False
+        checkout.streaming = checkout.joined = False
+        checkout.queued = True
         if connection.socket_closed_at is not None:
             self.slots.closed(connection, c.CONNECTION_CLOSE, now)
         if self.journal.wanted[e.Requeued]:
@@ -112,21 +117,24 @@ class Pool:
     def commit(self, checkout: Checkout, source: str, now: float) -> None:
         """Make the hand-over final."""
         connection = checkout.connection
-        if connection is None or not move(checkout, CHECKOUT, "committed"):
+        state = _COMMITTED.get(checkout.state)
+        if connection is None or state is None:
             return
+        checkout.state = state
         tally = checkout.tally
         wait = checkout.offered_at - checkout.entered_at
-        tally.pending -= 1
-        tally.checked_out += 1
         tally.acquisitions[source] += 1
         tally.wait_time.observe(wait)
+        if checkout.trace is not None:
+            checkout.source = source
+            tally.wait_time.exemplify(wait, checkout.trace, now)
         connection.offered -= 1
         connection.holders += 1
         connection.requests += 1
         if connection.state == IDLE:
             self.slots.used(connection, now)
         if self.journal.wanted[e.Acquired]:
-            self.journal.post(e.Acquired, tally, now, source, wait, connection.id)
+            self.journal.post(e.Acquired, tally, now, source, wait, connection.id, checkout.trace)
 
     def connect(self, checkout: Checkout | None, connection: Connection, now: float) -> None:
         """Begin to set the connection up; where that is for a request, its hand-over is final."""
@@ -151,7 +159,7 @@ class Pool:
         """Count a response that came over a connection older than the instrumentation: reused, without a wait."""
         if checkout.state == WAITING:
             checkout.entered_at = checkout.started_at
-            self.offer(checkout, Connection(checkout.tally), checkout.started_at)
+            self.offer(checkout, Connection(checkout.tally, now), checkout.started_at)
         self.commit(checkout, c.REUSED, now)
 
     def end(self, checkout: Checkout, idle: bool, timed_out: bool, now: float) -> None:
@@ -165,20 +173,19 @@ class Pool:
             self._give_up(checkout, timed_out, now)
         self.checkouts.discard(checkout)
         tally = checkout.tally
-        tally.active_requests[checkout.method] -= 1
-        kind = tally.request_kind(checkout.method, checkout.status, checkout.error, checkout.protocol)
         seconds = now - checkout.started_at
-        tally.request_duration[kind].observe(seconds)
+        kind = tally.request((checkout.method, checkout.status, checkout.error, checkout.protocol), seconds)
         if self.journal.wanted[e.RequestEnded]:
-            self.journal.post(e.RequestEnded, tally, now, *kind, seconds)
+            self.journal.post(e.RequestEnded, tally, now, *kind, seconds, checkout.measured_elsewhere)
 
     def _release(self, checkout: Checkout, idle: bool, now: float) -> None:
         connection = checkout.connection
-        if connection is None or not move(checkout, CHECKOUT, "released"):
+        state = _RELEASED.get(checkout.state)
+        if connection is None or state is None:
             return
+        checkout.state = state
         tally = checkout.tally
         use = now - checkout.offered_at
-        tally.checked_out -= 1
         tally.use_time.observe(use)
         connection.holders -= 1
         if connection.socket_closed_at is not None:
@@ -194,16 +201,17 @@ class Pool:
         move(checkout, CHECKOUT, "timed_out" if timed_out else "abandoned")
         tally = checkout.tally
         wait = now - checkout.entered_at
-        tally.pending -= 1
         tally.wait_time.observe(wait)
+        if checkout.trace is not None:
+            tally.wait_time.exemplify(wait, checkout.trace, now)
         if timed_out:
             tally.timeouts[c.UNKNOWN] += 1
             if self.journal.wanted[e.TimedOut]:
-                self.journal.post(e.TimedOut, tally, now, wait, c.UNKNOWN)
+                self.journal.post(e.TimedOut, tally, now, wait, c.UNKNOWN, checkout.trace)
         else:
             error_type = tally.abandon(checkout.error)
             if self.journal.wanted[e.Abandoned]:
-                self.journal.post(e.Abandoned, tally, now, wait, error_type)
+                self.journal.post(e.Abandoned, tally, now, wait, error_type, checkout.trace)
 
 
 def _why_closed(checkout: Checkout) -> str:

@@ -7,6 +7,7 @@ that one full pool is not hidden by an empty one; ages are those of the oldest.
 from dataclasses import dataclass, field
 
 from poolscope import _contract as c
+from poolscope._levels import levels_of, points_of
 from poolscope._pool import Pool
 from poolscope._tally import Histogram, Point
 from poolscope._transitions import HOLDING, OFFERED, WAITING
@@ -52,17 +53,20 @@ def read(pool: Pool, live: bool, pooled: bool, now: float) -> Reading:
     """
     reading = Reading()
     numbers = reading.numbers
-    for tally in pool.tallies.values():
-        numbers.update((at, value) for at, value in tally.numbers(pool.name) if pooled or at[0] in _WHOLE_REQUESTS)
-        for at, histogram in tally.histograms(pool.name):
-            if pooled or at[0] in _WHOLE_REQUESTS:
-                reading.histograms[at] = histogram.copy()
+    for tally, levels in levels_of(pool).items():
+        numbers.update(tally.counters(pool.name))
+        numbers.update(points_of(pool.name, tally, levels))
+        reading.histograms.update((at, histogram.copy()) for at, histogram in tally.histograms(pool.name))
     if pooled:
-        _read_levels(reading, pool, live, now)
-    return reading
+        _read_pool(reading, pool, live, now)
+        return reading
+    return Reading(
+        {at: value for at, value in numbers.items() if at[0] in _WHOLE_REQUESTS},
+        {at: value for at, value in reading.histograms.items() if at[0] in _WHOLE_REQUESTS},
+    )
 
 
-def _read_levels(reading: Reading, pool: Pool, live: bool, now: float) -> None:
+def _read_pool(reading: Reading, pool: Pool, live: bool, now: float) -> None:
     numbers, slots = reading.numbers, pool.slots
     key = (pool.name,)
     waiting = [checkout.entered_at for checkout in pool.checkouts if checkout.state in (WAITING, OFFERED)]

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from poolscope._tally import OriginTally
-from poolscope._transitions import OCCUPIED, RESERVED, WAITING
+from poolscope._tracing import Trace
+from poolscope._transitions import OCCUPIED, RESERVED
 
 _ids = count(1)
 
@@ -37,49 +38,38 @@ class Checkout:
     started_at: entered the transport. entered_at: its present wait began. offered_at: was last handed a connection.
     joined: that connection was being set up for, or used by, another request. streaming: HTTP/2 gave it a stream.
     read: its body was read to the end. error: what ended it, empty where nothing did; cancelled: that was no failure.
+    source: new, reused or shared. trace: None where it is not traced. queued: its wait was more than a hand-over (kept
+    for a trace). measured_elsewhere: another instrumentation answers for its span and duration.
     """
 
-    __slots__ = (
-        "cancelled",
-        "connection",
-        "ended",
-        "entered_at",
-        "error",
-        "joined",
-        "method",
-        "offered_at",
-        "phase",
-        "protocol",
-        "read",
-        "started_at",
-        "state",
-        "status",
-        "streaming",
-        "tally",
-    )
+    # Defaults stand on the class: a request then pays only for what it sets.
+    connection: "Connection | None" = None
+    joined = streaming = read = cancelled = ended = queued = measured_elsewhere = False
+    phase = "requesting"
+    status: int | str = ""
+    protocol = error = source = ""
+    trace: Trace | None = None
 
-    def __init__(self, tally: OriginTally, method: str, now: float, state: str = WAITING) -> None:
+    def __init__(self, tally: OriginTally, method: str, state: str, now: float) -> None:
         self.tally = tally
         self.method = method
         self.state = state
         self.started_at = self.entered_at = self.offered_at = now
-        self.connection: Connection | None = None
-        self.joined = self.streaming = self.read = self.cancelled = self.ended = False
-        self.phase = "requesting"
-        self.status: int | str = ""
-        self.protocol = self.error = ""
 
 
 class Connection:
     """One slot of the pool, and the socket it comes to have.
 
-    probe: gives the pool's object for it, None once that was collected. in_pool: the pool still knows it.
-    holders: requests that hold it. offered: requests it was offered to, undecided.
-    stream: gives the stream of its socket, likewise. upgraded: it speaks another protocol now.
-    closing: why the pool closes it, empty while it does not. socket_closed_at: closed, and the reason not yet known.
+    probe: gives the pool's object for it, None once that was collected. stream: gives the stream of its socket,
+    likewise. in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to,
+    undecided. connector: the request that it connects for. upgraded: it speaks another protocol now.
+    busy_at: since when its slot is taken by somebody. closing: why the pool closes it, empty while it does not.
+    socket_closed_at: closed, and the reason may not be known yet. peer: whom its socket speaks to, and setup: the span
+    of its set-up; both None where nothing was traced then.
     """
 
     __slots__ = (
+        "busy_at",
         "closing",
         "connecting_at",
         "connector",
@@ -89,9 +79,11 @@ class Connection:
         "in_pool",
         "offered",
         "opened_at",
+        "peer",
         "probe",
         "protocol",
         "requests",
+        "setup",
         "socket_closed_at",
         "state",
         "stream",
@@ -99,7 +91,7 @@ class Connection:
         "upgraded",
     )
 
-    def __init__(self, tally: OriginTally) -> None:
+    def __init__(self, tally: OriginTally, now: float) -> None:
         self.id = next(_ids)
         self.tally = tally
         self.state = RESERVED
@@ -109,9 +101,11 @@ class Connection:
         self.in_pool = True
         self.upgraded = False
         self.holders = self.offered = self.requests = 0
-        self.connecting_at = self.opened_at = self.idle_at = 0.0
+        self.busy_at = self.connecting_at = self.opened_at = self.idle_at = now
         self.connector: Checkout | None = None
         self.closing = ""
+        self.peer: Any = None
+        self.setup: Any = None
         self.socket_closed_at: float | None = None
 
     @property

@@ -13,6 +13,8 @@ from weakref import ref
 
 from poolscope import _contract as c
 from poolscope._connection_proxy import AsyncConnectionProxy, ConnectionProxy
+from poolscope._entrance import AsyncEntrance, Entrance
+from poolscope._foreign import wraps
 from poolscope._network import AsyncBackendProxy, BackendProxy
 from poolscope._observer import Observer
 from poolscope._records import Connection
@@ -31,6 +33,7 @@ class Seam:
         self._pool = ref(pool)
         self._create = pool.__dict__.get("create_connection")
         pool.create_connection = self.create_connection
+        observer.watch_entrance = partial(_watch_entrance, self._pool, asynchronous)
 
     def create_connection(self, origin: Any) -> Any:
         """Stand in for the pool's method. In the sync colour the pool's lock is held: emit nothing."""
@@ -61,6 +64,7 @@ class Seam:
         pool = self._pool()
         if pool is not None:
             del pool.create_connection
+            _unwatch_entrance(pool)
             if self._create is not None:
                 pool.create_connection = self._create
 
@@ -83,8 +87,27 @@ class Seam:
         return c.EVICTED if full and idle < pool._max_keepalive_connections else c.KEEPALIVE_LIMIT
 
 
+def _watch_entrance(pool: Callable[[], Any], asynchronous: bool, observer: Observer) -> None:
+    """Stand before the pool's own method, on the instance. Done once a pool, when there is first something to trace."""
+    found, entrance = pool(), AsyncEntrance if asynchronous else Entrance
+    if found is not None:
+        name = entrance.method
+        setattr(found, name, getattr(entrance(found, observer, found.__dict__.get(name)), name))
+
+
+def _unwatch_entrance(pool: Any) -> None:
+    for entrance in (AsyncEntrance, Entrance):
+        ours = getattr(pool.__dict__.get(entrance.method), "__self__", None)
+        if isinstance(ours, entrance):
+            delattr(pool, entrance.method)
+            if ours.own is not None:
+                setattr(pool, entrance.method, ours.own)
+
+
 def pool_of(transport: Any) -> Any:
-    """Give the httpcore pool of an httpx transport, None where it has none."""
+    """Give the httpcore pool of an httpx transport, None where it has none; an instrumentation's wrapper is no wall."""
+    while wraps(transport):
+        transport = transport._transport
     return getattr(transport, "_pool", None)
 
 

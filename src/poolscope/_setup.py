@@ -87,7 +87,7 @@ class Setup:
             if known is not None:
                 return known
         limits = (None, None, None) if pool is None else limits_of(pool)
-        state = Pool(granted(name) if name else name_of_caller(), limits[0], limits[1], time.monotonic())
+        state = Pool(granted(name) if name else name_of_caller(), limits[0], limits[1])
         observer = Observer(state, pooled=pool is not None)
         observer.keepalive_expiry = limits[2]
         if pool is not None:

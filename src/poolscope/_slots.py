@@ -11,34 +11,35 @@ from poolscope import _events as e
 from poolscope._journal import Journal
 from poolscope._records import Checkout, Connection
 from poolscope._tally import OriginTally
-from poolscope._transitions import CONNECTION, ESTABLISHING, IDLE, move
+from poolscope._transitions import CONNECTION, ESTABLISHING, IDLE, move, on
+
+_IDLED = on(CONNECTION, "idled")
+_USED = on(CONNECTION, "used")
 
 
 class Slots:
-    """The slots of one pool. in_use: how many no other request can have. busy_seconds: its integral up to busy_at."""
+    """The slots of one pool. in_use: how many no other request can have. busy_seconds: the sum of their ended uses."""
 
-    def __init__(self, journal: Journal, now: float) -> None:
+    def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.in_use = 0
         self.busy_seconds = 0.0
-        self.busy_at = now
         self.taken: dict[int, Connection] = {}
 
     def busy_until(self, now: float) -> float:
         """Give the integral of in_use up to now, running uses included."""
-        return self.busy_seconds + self.in_use * (now - self.busy_at)
-
-    def _occupy(self, change: int, now: float) -> None:
-        self.busy_seconds = self.busy_until(now)
-        self.busy_at = now
-        self.in_use += change
+        return self.busy_seconds + sum(now - one.busy_at for one in self.taken.values() if one.occupied)
 
     def reserve(self, tally: OriginTally, now: float) -> Connection:
         """Take a slot."""
-        connection = Connection(tally)
+        connection = Connection(tally, now)
         self.taken[connection.id] = connection
-        self._occupy(1, now)
+        self.in_use += 1
         return connection
+
+    def _vacate(self, connection: Connection, now: float) -> None:
+        self.in_use -= 1
+        self.busy_seconds += now - connection.busy_at
 
     def connecting(self, connection: Connection, checkout: Checkout | None, now: float) -> None:
         """Begin an attempt to connect, for this request."""
@@ -47,7 +48,6 @@ class Slots:
         connection.connecting_at = now
         connection.connector = checkout
         connection.socket_closed_at = None
-        connection.tally.establishing += 1
         if self.journal.wanted[e.ConnectStarted]:
             self.journal.post(e.ConnectStarted, connection.tally, now, connection.id)
 
@@ -57,7 +57,6 @@ class Slots:
             return
         tally = connection.tally
         seconds = now - connection.connecting_at
-        tally.establishing -= 1
         connection.connector = None
         error_type = tally.created(seconds, error_type)
         if self.journal.wanted[e.ConnectFailed]:
@@ -72,40 +71,36 @@ class Slots:
         connection.opened_at = now
         connection.protocol = protocol
         connection.connector = None
-        tally.establishing -= 1
         tally.opened += 1
         tally.created(seconds, "")
-        tally.open[c.ACTIVE, protocol] = tally.open.get((c.ACTIVE, protocol), 0) + 1
-        tally.open.setdefault((c.IDLE, protocol), 0)
+        tally.protocols.add(protocol)
         if self.journal.wanted[e.ConnectionOpened]:
             self.journal.post(e.ConnectionOpened, tally, now, connection.id, seconds, protocol)
 
     def idled(self, connection: Connection, now: float) -> None:
         """Make the connection idle, unless somebody else holds it already."""
-        if connection.holders or not move(connection, CONNECTION, "idled"):
+        state = _IDLED.get(connection.state)
+        if state is None or connection.holders:
             return
+        connection.state = state
         connection.idle_at = now
-        tally, protocol = connection.tally, connection.protocol
-        tally.open[c.ACTIVE, protocol] -= 1
-        tally.open[c.IDLE, protocol] += 1
         if connection.in_pool:
-            self._occupy(-1, now)
+            self._vacate(connection, now)
         if self.journal.wanted[e.ConnectionIdled]:
-            self.journal.post(e.ConnectionIdled, tally, now, connection.id, protocol)
+            self.journal.post(e.ConnectionIdled, connection.tally, now, connection.id, connection.protocol)
 
     def used(self, connection: Connection, now: float) -> None:
         """Make an idle connection active."""
-        if not move(connection, CONNECTION, "used"):
+        state = _USED.get(connection.state)
+        if state is None:
             return
-        tally, protocol = connection.tally, connection.protocol
-        seconds = now - connection.idle_at
-        tally.open[c.IDLE, protocol] -= 1
-        tally.open[c.ACTIVE, protocol] += 1
-        tally.idle_time.observe(seconds)
+        connection.state = state
         if connection.in_pool:
-            self._occupy(1, now)
+            self.in_use += 1
+            connection.busy_at = now
         if self.journal.wanted[e.ConnectionReused]:
-            self.journal.post(e.ConnectionReused, tally, now, connection.id, protocol, seconds)
+            idle = now - connection.idle_at
+            self.journal.post(e.ConnectionReused, connection.tally, now, connection.id, connection.protocol, idle)
 
     def closed(self, connection: Connection, reason: str, now: float) -> None:
         """End an open connection."""
@@ -118,10 +113,8 @@ class Slots:
         tally, protocol = connection.tally, connection.protocol
         closed_at = now if connection.socket_closed_at is None else connection.socket_closed_at
         seconds = closed_at - connection.opened_at
-        tally.open[c.ACTIVE if was_active else c.IDLE, protocol] -= 1
         tally.closed[reason] += 1
         tally.lived(seconds, protocol)
-        tally.requests_served.observe(connection.requests)
         if self.journal.wanted[e.ConnectionClosed]:
             facts = (connection.id, reason, seconds, protocol, was_active, connection.requests)
             self.journal.post(e.ConnectionClosed, tally, now, *facts)
@@ -147,7 +140,7 @@ class Slots:
     def detached(self, connection: Connection, now: float) -> None:
         """Note that the pool gave the connection up: its slot is free, whatever becomes of its socket."""
         if connection.occupied:
-            self._occupy(-1, now)
+            self._vacate(connection, now)
         connection.in_pool = False
 
     def gone(self, connection: Connection, now: float) -> None:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from poolscope import _contract as c
+from poolscope._levels import levels_of
 from poolscope._pool import Pool
 from poolscope._records import Checkout, Connection
-from poolscope._transitions import ESTABLISHING, HOLDING
+from poolscope._transitions import ACTIVE, ESTABLISHING, HOLDING, IDLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,12 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
         OriginSnapshot(
             tally.address,
             tally.port,
-            sum(n for (state, _), n in tally.open.items() if state == c.ACTIVE),
-            sum(n for (state, _), n in tally.open.items() if state == c.IDLE),
-            tally.establishing,
-            tally.pending,
+            levels.open_as(ACTIVE),
+            levels.open_as(IDLE),
+            levels.establishing,
+            levels.pending,
         )
-        for tally in pool.tallies.values()
+        for tally, levels in levels_of(pool).items()
         if tally.address
     )
     held = [

@@ -12,6 +12,7 @@ from poolscope._events import Event
 if TYPE_CHECKING:
     from poolscope._reading import Reading
     from poolscope._snapshot import PoolSnapshot
+    from poolscope._tracing import Tracing
 
 Handlers = Mapping[type[Event], Callable[[Any], None]]
 
@@ -48,13 +49,16 @@ class ObservedPool(Protocol):
     def subscribe(self, sinks: "Iterable[Sink]") -> None:
         """Attach sinks."""
 
+    def trace(self, tracing: "Tracing") -> None:
+        """Let `tracing` follow every request from now on."""
+
 
 class Subscription:
     """The events of one pool on their way to one sink. handlers: what is called, by the type of event."""
 
-    def __init__(self, handlers: Handlers) -> None:
+    def __init__(self, handlers: Mapping[Any, Callable[[Any], None]]) -> None:
         self.handlers = handlers
-        self.queue: deque[Event] = deque()
+        self.queue: deque[Any] = deque()
         self.sink: object = None
 
     def flush(self) -> None:

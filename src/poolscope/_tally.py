@@ -6,25 +6,40 @@ first event of a series that is born at 1. Open label sets (error types, statuse
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from typing import Any
 
 from poolscope import _contract as c
+from poolscope._tracing import Trace
 
 MAX_ERROR_TYPES = 30
 MAX_REQUEST_KINDS = 200
 
 LabelValues = tuple[str | int, ...]
 Point = tuple[c.Metric, LabelValues]
+Exemplar = tuple[float, Any, float]
+RequestKind = tuple[str, str | int, str, str]
+"""method, status, error type, protocol"""
 
 
 class Histogram:
-    """Counts of observed values by bucket (upper bound inclusive, the last one unbounded), and their sum."""
+    """Counts of observed values by bucket (upper bound inclusive, the last one unbounded), and their sum.
 
-    __slots__ = ("bounds", "counts", "sum")
+    exemplars: by bucket, the last value of a sampled request, its span's context, and when (epoch seconds).
+    """
+
+    __slots__ = ("bounds", "counts", "exemplars", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
+        self.exemplars: dict[int, Exemplar] | None = None
+
+    def exemplify(self, value: float, trace: Trace, now: float) -> None:
+        """Keep a value that was observed at the monotonic second `now` as its bucket's exemplar."""
+        if trace.span_context is not None:
+            self.exemplars = self.exemplars or {}
+            self.exemplars[bisect_left(self.bounds, value)] = (value, trace.span_context, trace.epoch + now)
 
     def observe(self, value: float) -> None:
         """Count one value."""
@@ -36,6 +51,8 @@ class Histogram:
         both = Histogram(self.bounds)
         both.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
         both.sum = self.sum + other.sum
+        if self.exemplars or other.exemplars:
+            both.exemplars = {**(self.exemplars or {}), **(other.exemplars or {})}
         return both
 
     def copy(self) -> "Histogram":
@@ -49,26 +66,20 @@ class Histogram:
 
 
 class OriginTally:
-    """The numbers of one origin in one pool. Field names are the contract's last name parts."""
+    """What one origin counted in one pool. Field names are the contract's last name parts. protocols: seen so far."""
 
     __slots__ = (
         "abandoned",
         "acquisitions",
-        "active_requests",
         "address",
-        "checked_out",
         "checkouts",
         "closed",
         "create_time",
         "duration",
-        "establishing",
-        "idle_time",
-        "open",
         "opened",
-        "pending",
         "port",
+        "protocols",
         "request_duration",
-        "requests_served",
         "requeues",
         "stream_wait_time",
         "timeouts",
@@ -79,22 +90,19 @@ class OriginTally:
     def __init__(self, address: str, port: str) -> None:
         self.address = address
         self.port = port
-        self.checkouts = self.pending = self.checked_out = self.opened = self.establishing = 0
+        self.checkouts = self.opened = 0
         self.acquisitions = dict.fromkeys(c.SOURCES, 0)
         self.timeouts = dict.fromkeys(c.CAUSES, 0)
         self.abandoned = {"CancelledError": 0}
         self.requeues = dict.fromkeys(c.STAGES, 0)
         self.closed = dict.fromkeys(c.REASONS, 0)
-        self.open = {(c.ACTIVE, "1.1"): 0, (c.IDLE, "1.1"): 0}
+        self.protocols = {"1.1"}
         self.wait_time = Histogram(c.QUEUE)
         self.use_time = Histogram(c.QUEUE)
         self.stream_wait_time = Histogram(c.QUEUE)
         self.create_time = {"": Histogram(c.CREATE)}
         self.duration = {"1.1": Histogram(c.CONN)}
-        self.active_requests: dict[str, int] = {"GET": 0}
-        self.request_duration: dict[tuple[str, str | int, str, str], Histogram] = {}
-        self.requests_served = Histogram(c.SERVED)
-        self.idle_time = Histogram(c.CONN)
+        self.request_duration: dict[RequestKind, Histogram] = {}
 
     def abandon(self, error_type: str) -> str:
         """Count an abandoned wait; give the error type as counted."""
@@ -118,25 +126,21 @@ class OriginTally:
             histogram = self.duration[protocol] = Histogram(c.CONN)
         histogram.observe(seconds)
 
-    def request_kind(
-        self, method: str, status: int | str, error_type: str, protocol: str
-    ) -> tuple[str, str | int, str, str]:
-        """Give the labels that a request of this kind is recorded under: these, or folded ones past the cap."""
-        kind = (method, status, error_type, protocol)
-        if kind not in self.request_duration:
+    def request(self, kind: RequestKind, seconds: float) -> RequestKind:
+        """Record a request's duration; give the labels it is recorded under: its own, or folded ones past the cap."""
+        histogram = self.request_duration.get(kind)
+        if histogram is None:
             if len(self.request_duration) >= MAX_REQUEST_KINDS:
-                kind = (method, "", c.OTHER, "")  # the method stays: by it a request leaves active_requests
-            self.request_duration.setdefault(kind, Histogram(c.REQ))
+                kind = (kind[0], "", c.OTHER, "")  # the method stays: by it a request leaves active_requests
+            histogram = self.request_duration.setdefault(kind, Histogram(c.REQ))
+        histogram.observe(seconds)
         return kind
 
-    def numbers(self, pool: str) -> Iterator[tuple[Point, float]]:
-        """Give every counter and level of this origin by its metric and label values."""
+    def counters(self, pool: str) -> Iterator[tuple[Point, float]]:
+        """Give every counter of this origin by its metric and label values."""
         labels = (pool, self.address, self.port)
         yield (c.CHECKOUTS, labels), self.checkouts
-        yield (c.PENDING, labels), self.pending
-        yield (c.CHECKED_OUT, labels), self.checked_out
         yield (c.OPENED, labels), self.opened
-        yield (c.ESTABLISHING, labels), self.establishing
         for metric, table in (
             (c.ACQUISITIONS, self.acquisitions),
             (c.TIMEOUTS, self.timeouts),
@@ -146,11 +150,6 @@ class OriginTally:
         ):
             for value, count in table.items():
                 yield (metric, (*labels, value)), count
-        for (state, protocol), count in self.open.items():
-            yield (c.OPEN_CONNECTIONS, (*labels, state, protocol)), count
-        if self.address:
-            for method, count in self.active_requests.items():
-                yield (c.ACTIVE_REQUESTS, (self.address, self.port, method)), count
 
     def histograms(self, pool: str) -> Iterator[tuple[Point, Histogram]]:
         """Give every histogram of this origin by its metric and label values: the live ones, not copies."""
@@ -158,8 +157,6 @@ class OriginTally:
         yield (c.WAIT_TIME, labels), self.wait_time
         yield (c.USE_TIME, labels), self.use_time
         yield (c.STREAM_WAIT_TIME, labels), self.stream_wait_time
-        yield (c.REQUESTS_SERVED, labels), self.requests_served
-        yield (c.IDLE_TIME, labels), self.idle_time
         for error_type, histogram in self.create_time.items():
             yield (c.CREATE_TIME, (*labels, error_type)), histogram
         for protocol, histogram in self.duration.items():

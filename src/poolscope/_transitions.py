@@ -58,6 +58,11 @@ class Stateful(Protocol):
     state: str
 
 
+def on(table: dict[tuple[str, str], str], event: str) -> dict[str, str]:
+    """Give the table's rows for one event, by the state they leave: what the steps of every request look up."""
+    return {state: target for (state, named), target in table.items() if named == event}
+
+
 def move(thing: Stateful, table: dict[tuple[str, str], str], event: str) -> bool:
     """Move the thing as its table says. False, and nothing changed, where the table has no row for it."""
     state = table.get((thing.state, event))

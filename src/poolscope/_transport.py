@@ -10,14 +10,16 @@ from typing import Any
 import anyio
 
 from poolscope import _contract as c
+from poolscope._entrance import enter
 from poolscope._network import CURRENT, error_type
 from poolscope._observer import Observer
 from poolscope._records import Checkout
 from poolscope._setup import Setup, deadline
 from poolscope._snapshot import PoolSnapshot
-from poolscope._transitions import OFFERED, WAITING
+from poolscope._transitions import HOLDING
 
 _SWITCHING_PROTOCOLS = 101
+_PROTOCOLS = {b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/1.0": "1.0", b"HTTP/0.9": "0.9"}
 _DRAIN_POLL_SECONDS = 0.01
 
 
@@ -38,6 +40,7 @@ def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, poo
     if checkout is not None:
         checkout.error = error_type(exc)
         checkout.cancelled = not isinstance(exc, Exception)
+        observer.tell(checkout, "failed", exc)
         observer.end(checkout, timed_out=isinstance(exc, pool_timeout))
 
 
@@ -47,13 +50,15 @@ def _answer(observer: Observer, checkout: Checkout | None, request: Any, respons
         return response
     try:
         checkout.status = response.status_code
-        version = response.extensions.get("http_version", b"")
-        checkout.protocol = version.removeprefix(b"HTTP/").decode("ascii", errors="replace")
+        checkout.protocol = _PROTOCOLS.get(response.extensions.get("http_version"), "")
         checkout.phase = "unread"
-        if checkout.state in (WAITING, OFFERED):
+        if checkout.trace is not None:
+            observer.tell(checkout, "answered")
+        if checkout.state != HOLDING:
             observer.apply(observer.pool.adopt, checkout)
-        if checkout.connection is not None and _upgrades(request, response):
-            checkout.connection.upgraded = True
+        connection = checkout.connection
+        if connection is not None and (response.status_code == _SWITCHING_PROTOCOLS or request.method == "CONNECT"):
+            connection.upgraded = response.status_code == _SWITCHING_PROTOCOLS or response.is_success
         if response.is_closed:  # it came with its content: nobody will close its stream
             observer.end(checkout)
         else:
@@ -62,11 +67,6 @@ def _answer(observer: Observer, checkout: Checkout | None, request: Any, respons
         observer.fault()
         observer.end(checkout)
     return response
-
-
-def _upgrades(request: Any, response: Any) -> bool:
-    tunnelled = request.method == "CONNECT" and response.is_success
-    return bool(tunnelled or response.status_code == _SWITCHING_PROTOCOLS)
 
 
 class AsyncTransport(Setup):
@@ -78,13 +78,18 @@ class AsyncTransport(Setup):
         checkout = _enter(observer, request)
         outer = CURRENT.get()
         CURRENT.set(checkout)
+        handle, sent, leave = self._inner.handle_async_request, request, None
+        if observer.tracing is not None:
+            handle, sent, leave = enter(observer, checkout, handle, request)
         try:
-            response = await self._inner.handle_async_request(request)
+            response = await handle(sent)
         except BaseException as exc:
             _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
             raise
         finally:
             CURRENT.set(outer)
+            if leave is not None:
+                leave()
         return _answer(observer, checkout, request, response, self._body)
 
     async def aclose(self) -> None:
@@ -126,13 +131,18 @@ class SyncTransport(Setup):
         checkout = _enter(observer, request)
         outer = CURRENT.get()
         CURRENT.set(checkout)
+        handle, sent, leave = self._inner.handle_request, request, None
+        if observer.tracing is not None:
+            handle, sent, leave = enter(observer, checkout, handle, request)
         try:
-            response = self._inner.handle_request(request)
+            response = handle(sent)
         except BaseException as exc:
             _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
             raise
         finally:
             CURRENT.set(outer)
+            if leave is not None:
+                leave()
         return _answer(observer, checkout, request, response, self._body)
 
     def close(self) -> None:
