@@ -5,7 +5,8 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from poolscope.alerts.forms import prometheus
+from poolscope.alerts import boards
+from poolscope.alerts.forms import grafana_alerts, prometheus, prometheus_rule
 from poolscope.alerts.routing import alertmanager
 from poolscope.alerts.rules import rules
 from poolscope.alerts.settings import Settings
@@ -24,15 +25,14 @@ def classic(page: Page) -> dict:
     return tree
 
 
-def written(tree: dict) -> str:
-    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
-
-
 def artefacts() -> dict[str, str]:
     """Give every generated file's text."""
+    every, settings = rules(), Settings()
     return {
-        "dashboards/grafana/connection-pool.json": written(classic(fleet.build())),
-        "dashboards/grafana/one-pool.json": written(classic(one_pool.build())),
+        "dashboards/grafana/connection-pool.json": boards.written(classic(fleet.build())),
+        "dashboards/grafana/one-pool.json": boards.written(classic(one_pool.build())),
         "dashboards/alertmanager/alertmanager.yml": alertmanager(),
-        "dashboards/prometheus/poolscope.rules.yml": prometheus(rules(), Settings()),
+        "dashboards/prometheus/poolscope.rules.yml": prometheus(every, settings),
+        "dashboards/kubernetes/prometheus-rule.yaml": prometheus_rule(every, settings),
+        "dashboards/grafana-alerts/poolscope-alerts.yaml": grafana_alerts(every, settings, "prometheus"),
     }

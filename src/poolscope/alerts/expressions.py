@@ -53,12 +53,13 @@ def creation_spike(select: Selectors, s: Settings) -> str:
     now = per_pool(c.OPENED, f"rate({select.series(c.OPENED, window=s.creation_window)})")
     checkouts = per_pool(c.CHECKOUTS, f"rate({select.series(c.CHECKOUTS, window=s.creation_window)})")
     opened_before, checkouts_before = _usual(select, c.OPENED, s), _usual(select, c.CHECKOUTS, s)
+    usual = f"avg by ({fleet}) ({per_pool(c.OPENED, opened_before)})"
     there_before = f"sum without (pid) ({select.series(c.MAX, offset=s.creation_age)})"
     restarted = per_pool(c.CHECKOUTS, f"resets({select.series(c.CHECKOUTS, window=s.creation_age)})")
     return (
         _all(
             f"{now} > {number(s.creation_per_second)}",
-            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * avg by ({fleet}) ({per_pool(c.OPENED, opened_before)}))",
+            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * {usual})",
             f"({now}\n/ {checkouts})\n> {to_fleet}\n({number(s.creation_times_usual_per_checkout)} * "
             f"sum by ({fleet}) ({opened_before})\n/ sum by ({fleet}) ({checkouts_before}))",
             there_before,

@@ -6,6 +6,7 @@
 """
 
 from dataclasses import dataclass, fields, replace
+from math import inf
 
 from poolscope import _contract as c
 
@@ -71,6 +72,8 @@ class Settings:
             value = getattr(self, field.name)
             if not value > 0:
                 raise ValueError(f"{field.name} must be greater than 0, not {value:g}")
+            if value == inf:
+                raise ValueError(f"{field.name} must be finite")
             if field.name.endswith("_ratio") and value > 1:
                 raise ValueError(f"{field.name} is a share and cannot be more than 1, not {value:g}")
         if self.slow_seconds not in c.QUEUE:

@@ -6,8 +6,9 @@ The library needs no YAML reader, and a block of PromQL has to come out as a blo
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-Tree = str | int | float | bool | Mapping[str, "Tree"] | Sequence["Tree"]
+Tree = str | int | float | bool | Mapping[str, Any] | Sequence[Any]
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_.]|[A-Za-z_]|[0-9]+(ms|[smhdwy])")
 _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}

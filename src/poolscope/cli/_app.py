@@ -11,9 +11,11 @@ import typer
 
 from poolscope.cli._errors import CommandError
 from poolscope.cli.demo import demo
+from poolscope.cli.export import export
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(demo)
+app.command()(export)
 
 
 def _print_version(wanted: bool) -> None:

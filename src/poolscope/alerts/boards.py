@@ -1,0 +1,88 @@
+"""The dashboards as installations take them: the built JSON with a default data source and a narrower selector.
+
+1. One classic JSON with a `datasource` variable serves import, provisioning and sidecar.
+2. `__inputs` breaks provisioning: only the form for grafana.com has it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from poolscope.alerts.yaml import dump
+
+NAMES = ("connection-pool", "one-pool")
+VARIABLE = "${datasource}"
+INPUT = "${DS_PROMETHEUS}"
+
+
+def built(name: str) -> str:
+    """Give a dashboard as it was built: out of the wheel, or of the repository where it is installed from there."""
+    file = resources.files("poolscope").joinpath(f"_dashboards/{name}.json")
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    return (Path(__file__).parents[3] / f"dashboards/grafana/{name}.json").read_text(encoding="utf-8")
+
+
+def written(tree: Mapping[str, Any]) -> str:
+    """Write a dashboard's JSON."""
+    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+
+
+def classic(datasource: str = "", selector: str = "") -> dict[str, str]:
+    """Give each dashboard's file by name."""
+    return {f"{name}.json": written(_narrowed(name, datasource, selector)) for name in NAMES}
+
+
+def _narrowed(name: str, datasource: str, selector: str) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads(built(name))
+    if datasource:
+        (variable,) = [v for v in tree["templating"]["list"] if v["name"] == "datasource"]
+        variable["current"] = {"selected": True, "text": datasource, "value": datasource}
+    if selector:
+        queries = [target for panel in tree["panels"] for target in panel.get("targets", [])]
+        for query in [*queries, *tree["annotations"]["list"]]:
+            query["expr"] = query["expr"].replace('job=~"$job"', f'{selector}, job=~"$job"')
+        for variable in tree["templating"]["list"]:
+            if variable["type"] == "query":
+                variable["query"] = _narrowed_values(variable["query"], selector)
+    return tree
+
+
+def _narrowed_values(query: str, selector: str) -> str:
+    """Put a selector into `label_values(metric, label)`, which may have matchers already."""
+    if "{" in query:
+        return query.replace("{", f"{{{selector}, ", 1)
+    return re.sub(r"\((\w+),", lambda found: f"({found[1]}{{{selector}}},", query, count=1)
+
+
+def config_map(datasource: str = "", selector: str = "") -> str:
+    """Write the ConfigMap that Grafana's sidecar picks up by its label."""
+    tree = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "poolscope-dashboards", "labels": {"grafana_dashboard": "1"}},
+        "data": classic(datasource, selector),
+    }
+    return dump(tree, "Dashboards of httpx connection pools, for Grafana's sidecar. Written by `poolscope export`.")
+
+
+def grafana_com(selector: str = "") -> dict[str, str]:
+    """Give each dashboard as grafana.com wants it: the data source is asked for at import."""
+    files = {}
+    for name in NAMES:
+        tree = _narrowed(name, "", selector)
+        tree["templating"]["list"] = [v for v in tree["templating"]["list"] if v["name"] != "datasource"]
+        source = {"name": "DS_PROMETHEUS", "label": "Prometheus", "description": "", "type": "datasource"}
+        head = {
+            "__inputs": [source | {"pluginId": "prometheus", "pluginName": "Prometheus"}],
+            "__elements": {},
+            "__requires": [
+                {"type": "grafana", "id": "grafana", "name": "Grafana", "version": "11.0.0"},
+                {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
+            ],
+        }
+        files[f"{name}.json"] = written(head | tree).replace(VARIABLE, INPUT)
+    return files
