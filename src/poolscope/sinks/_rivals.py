@@ -18,9 +18,9 @@ native_registries: "WeakSet[Any]" = WeakSet()
 
 
 def readers_of(meter_provider: Any) -> Iterable[Any]:
-    """Give the metric readers of an SDK's meter provider; none where it is no SDK's."""
+    """Give the metric readers of an SDK's meter provider; none where it is no SDK's. Newer SDKs keep them elsewhere."""
     config = getattr(meter_provider, "_sdk_config", None)
-    return tuple(getattr(config, "metric_readers", ()))
+    return (*getattr(meter_provider, "_metric_readers", ()), *getattr(config, "metric_readers", ()))
 
 
 def serves(meter_provider: Any, registry: Any) -> bool:
