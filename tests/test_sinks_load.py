@@ -107,9 +107,27 @@ async def async_load(both, url, scrapers):
 def test_every_single_collection_during_load_balances(colour):
     """Threads or tasks make requests, time out and are cancelled, while each sink is scraped by a thread of its own."""
     with Both() as both, Server(script) as server:
-        with Scrapers(both, scrapes=40) as scrapers:
+        with Scrapers(both, scrapes=25) as scrapers:
             if colour == "sync":
                 sync_load(both, server.url(), scrapers)
             else:
                 anyio.run(async_load, both, server.url(), scrapers, backend=colour)
         scrapers.judge(both)
+
+
+def test_requests_within_one_collection_belong_to_the_next():
+    """Between our callbacks and the SDK's look at the histograms: forced here, by a callback that makes requests."""
+    with Both() as both, Server() as server:
+        transport = InstrumentedSyncTransport(name="sync", sinks=both.sinks)
+        with httpx.Client(transport=transport) as client:
+
+            def busy(_):
+                for _ in range(40):
+                    client.get(server.url())
+                return ()
+
+            both.provider.get_meter("theirs").create_observable_gauge("theirs", [busy])
+            for collections in range(3):
+                seen = both.reading()
+                assert imbalances(seen) == []
+                assert seen(c.CHECKOUTS) == seen(c.USE_TIME, "_count") == 40 * collections

@@ -26,8 +26,9 @@ from poolscope.sinks._measurements import MEASURES
 _BATCH = 64
 """Measurements that wait before they are recorded: few enough that recording them blocks for milliseconds only."""
 _HELD_AT_MOST = 4096
-_COLLECTION_SECONDS = 0.25
-"""How long after its first callback a collection may still read the histograms."""
+"""Measurements that may wait for a collection to be over. Those past it, and these later, are recorded in batches."""
+_COLLECTION_SECONDS = 2.0
+"""How long after its first callback a collection may still read the histograms: long, for a machine that is busy."""
 
 _backends: "WeakKeyDictionary[MeterProvider, _Backend]" = WeakKeyDictionary()
 _lock = threading.Lock()
@@ -176,7 +177,7 @@ class _Measured(Subscription):
         try:
             with self._taking:
                 held = time.monotonic() < self._backend.hold_until and len(self.queue) < _HELD_AT_MOST
-                batch = [] if held else self._take()
+                batch = [] if held else self._take(_BATCH)
             for event in batch:
                 self._record(event)
         finally:
@@ -185,7 +186,7 @@ class _Measured(Subscription):
     def cut(self) -> None:
         """Set aside what was measured up to now. Called under the pool's lock, so nothing is added meanwhile."""
         with self._taking:
-            self._due.extend(self._take())
+            self._due.extend(self._take(len(self.queue)))
 
     def record(self) -> None:
         """Record what was set aside; then a batch that was taken before is recorded, too."""
@@ -194,8 +195,8 @@ class _Measured(Subscription):
             for event in due:
                 self._record(event)
 
-    def _take(self) -> list[Event]:
-        return [self.queue.popleft() for _ in range(len(self.queue))]
+    def _take(self, most: int) -> list[Event]:
+        return [self.queue.popleft() for _ in range(min(most, len(self.queue)))]
 
     def _record(self, event: Event) -> None:
         histograms = self._backend.histograms
