@@ -7,6 +7,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from harness import Server
 from observing import imbalances, scrape
 from poolscope import InstrumentedSyncTransport, PrometheusSink
 from poolscope import _events as e
@@ -77,6 +78,16 @@ def test_a_raising_sink_is_told_of_once_and_the_others_count_on(kind, first, cap
     assert "'all'" in told[0]
     del counting.counts[e.SlotFreed]  # the log's traceback may hold the slot
     assert all(counting.counts.values())
+
+
+def test_nothing_is_kept_for_a_sink_that_is_disabled():
+    """What nobody will deliver any more is no longer posted: a queue that nobody empties would grow for ever."""
+    faulty = Faulty(e.Acquired)
+    transport = InstrumentedSyncTransport(name="one", sinks=[faulty])
+    with Server() as server, httpx.Client(transport=transport) as client:
+        assert len(transport._observer.pool.journal.wanted[e.Acquired]) == 1
+        client.get(server.url())
+        assert not any(transport._observer.pool.journal.wanted.values())
 
 
 def test_a_raising_sink_is_disabled_for_that_pool_alone(caplog):
