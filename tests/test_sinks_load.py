@@ -37,7 +37,7 @@ class Scrapers:
         self._threads = [threading.Thread(target=self._run, args=(look,)) for look in (both.native, both.reading)]
 
     def _run(self, look):
-        busy, end = 0, time.monotonic() + 20
+        busy, end = 0, time.monotonic() + 10
         while busy < self._scrapes and time.monotonic() < end:
             seen = look()
             self.wrong += imbalances(seen)
@@ -107,7 +107,7 @@ async def async_load(both, url, scrapers):
 def test_every_single_collection_during_load_balances(colour):
     """Threads or tasks make requests, time out and are cancelled, while each sink is scraped by a thread of its own."""
     with Both() as both, Server(script) as server:
-        with Scrapers(both, scrapes=25) as scrapers:
+        with Scrapers(both, scrapes=15) as scrapers:
             if colour == "sync":
                 sync_load(both, server.url(), scrapers)
             else:
