@@ -13,11 +13,13 @@ class LoggingSink:
     """Writes a pool's events to a logger.
 
     logger: `poolscope.pool` by default. slow_seconds: a checkout that waited at least as long is a WARNING.
-    Raises ValueError where slow_seconds is negative.
+    Raises TypeError where the logger is none, ValueError where slow_seconds is no number or negative.
     """
 
     def __init__(self, logger: logging.Logger | None = None, *, slow_seconds: float = 1.0) -> None:
-        if not slow_seconds >= 0:
+        if logger is not None and not isinstance(logger, logging.Logger):
+            raise TypeError(f"logger takes a logging.Logger, got {logger!r}")
+        if not isinstance(slow_seconds, int | float) or not slow_seconds >= 0:
             raise ValueError(f"slow_seconds takes seconds, a number that is not negative, got {slow_seconds!r}")
         self._logger = logger or logging.getLogger("poolscope.pool")
         self._slow_seconds = slow_seconds

@@ -45,6 +45,8 @@ class OpenTelemetrySink:
 
     def __init__(self, meter_provider: MeterProvider | None = None, *, opt_in: bool = False) -> None:
         provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
+        if not callable(getattr(provider, "get_meter", None)):
+            raise TypeError(f"meter_provider takes an OpenTelemetry MeterProvider, got {meter_provider!r}")
         if any(_rivals.serves(provider, registry) for registry in _rivals.native_registries):
             raise ValueError(_rivals.MESSAGE)
         with _lock:
