@@ -13,6 +13,9 @@ from transparency.run import observed
 from transparency.scenarios import SCENARIOS
 from transparency.subjects import bare, with_sink
 
+# trio tells so of httpx's own generators, bare or wrapped
+pytestmark = pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+
 HTTPX = FLAVOURS[0]
 DOC = Path(__file__).parent.parent / "docs" / "transparency.md"
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness import stranger_context
 from transparency import describe
 from transparency.colours import FLAVOURS, Sync, drive
 from transparency.compare import differences
@@ -39,7 +40,7 @@ class Stage:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=options.get("keepalive"))
         options = {key: value for key, value in options.items() if key != "keepalive"}
         kind = httpx.AsyncHTTPTransport if self.is_async else httpx.HTTPTransport
-        transport = kind(limits=limits, verify=False, **options)
+        transport = kind(limits=limits, verify=stranger_context(), **options)
         transport._pool._network_backend = in_memory(flavour.core, self.network, is_async=self.is_async)
         self.transport = wrap(self, transport)
         client = (httpx.AsyncClient if self.is_async else httpx.Client)(transport=self.transport, timeout=None)

@@ -5,10 +5,12 @@
    and raises what a script raised or that a thread did not end.
 """
 
+import select
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections import defaultdict
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -87,6 +89,7 @@ class Listener:
         self._gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
         self._peers: list[BasePeer] = []
         self._threads: list[threading.Thread] = []
+        self._taking = threading.Lock()  # held from the kernel's queue until a connection's thread runs
         self._stack = ExitStack()
         self.path = str(Path(self._stack.enter_context(short_directory())) / "s") if uds else None
         self._socket = socket.socket(socket.AF_UNIX if uds else socket.AF_INET)
@@ -109,10 +112,18 @@ class Listener:
         return f"{scheme}://localhost{path}" if self.path else f"{scheme}://{host}:{self.port}{path}"
 
     def settle(self, timeout: float = PATIENCE) -> bool:
-        """Wait until every accepted connection has ended; whether it came to that."""
-        for thread in list(self._threads):
+        """Wait until every connection that reached us was accepted and has ended; whether it came to that."""
+        while self._acceptor.is_alive() and self._is_readable():
+            time.sleep(0.001)  # the kernel has a connection that the acceptor is about to take
+        with self._taking:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join(timeout)
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in threads)
+
+    def _is_readable(self) -> bool:
+        with self._taking:
+            return bool(select.select([self._socket], [], [], 0)[0])
 
     def __enter__(self):
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
@@ -137,19 +148,24 @@ class Listener:
 
     def _accept(self) -> None:
         while True:
-            try:
-                sock, _ = self._socket.accept()
-            except OSError:
-                return
-            sock.settimeout(PATIENCE)
-            if not self.path:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.logs.append([])
-            peer = self.peer_class(self, sock, len(self.logs))
-            self._peers.append(peer)
-            thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            select.select([self._socket], [], [])
+            with self._taking:
+                try:
+                    sock, _ = self._socket.accept()
+                except OSError:
+                    return
+                self._take(sock)
+
+    def _take(self, sock: socket.socket) -> None:
+        sock.settimeout(PATIENCE)
+        if not self.path:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.logs.append([])
+        peer = self.peer_class(self, sock, len(self.logs))
+        self._peers.append(peer)
+        thread = threading.Thread(target=self._serve, args=(peer,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _serve(self, peer: BasePeer) -> None:
         try:

@@ -80,7 +80,7 @@ async def dropped_response(run):
     """A response that nobody closes keeps its slot, bare or wrapped."""
     server = run.serve(_held)
     limits = run.httpx.Limits(max_connections=1)
-    timeout = run.httpx.Timeout(5, pool=0.05)
+    timeout = run.httpx.Timeout(5, pool=0.3)
     async with run.client(run.transport(limits=limits), timeout=timeout) as client:
         request = client.build_request("GET", server.url())
         response = await client.send(request, stream=True)
@@ -88,6 +88,8 @@ async def dropped_response(run):
             break
         del response, request, _
         gc.collect()
+        if run.is_async:
+            await anyio.wait_all_tasks_blocked()  # the loop may end the generators that were dropped
         run.mark("dropped")
         await run.attempt("next", client.get, server.url("/fast"))
     server.gate("go on").set()
