@@ -158,12 +158,12 @@ def churn(form):
     pool = (
         Pool(form=form, origins=3).run(10, new=0.4).run(40, new=0.4, closed={c.KEEPALIVE_LIMIT: 0.4}).run(40, new=0.4)
     )
-    return [pool], [Fire(KEEP_ALIVE_CHURN, pool, 32.5, 62.5)]
+    return [pool], [Fire(KEEP_ALIVE_CHURN, pool, 47.5, 62.5)]
 
 
 def eviction(form):
-    pool = Pool(form=form).run(10, new=0.3).run(40, new=0.3, closed={c.EVICTED: 0.15, c.KEEPALIVE_LIMIT: 0.15})
-    return [pool], [Fire(KEEP_ALIVE_CHURN, pool, 35)]
+    pool = Pool(form=form).run(10, new=0.3).run(55, new=0.3, closed={c.EVICTED: 0.15, c.KEEPALIVE_LIMIT: 0.15})
+    return [pool], [Fire(KEEP_ALIVE_CHURN, pool, 50)]
 
 
 def churn_of_few(form):
@@ -173,8 +173,8 @@ def churn_of_few(form):
 
 def churn_just_above_the_floor(form):
     pool = Pool(form=form).run(10, requests=26, new=0.5)
-    pool.run(50, requests=26, new=0.5, closed={c.KEEPALIVE_LIMIT: 0.5})
-    return [pool], [Fire(KEEP_ALIVE_CHURN, pool, 38.75)]
+    pool.run(55, requests=26, new=0.5, closed={c.KEEPALIVE_LIMIT: 0.5})
+    return [pool], [Fire(KEEP_ALIVE_CHURN, pool, 53.75)]
 
 
 def churn_below_the_share(form):
@@ -249,8 +249,8 @@ def leak_long_after_one_before_a_restart(form):
 
 def churn_after_a_restart(form):
     closed = {c.KEEPALIVE_LIMIT: 0.5}
-    pool = Pool(form=form).run(20, new=0.5, closed={c.KEEPALIVE_LIMIT: 0.1}).restart().run(30, new=0.5, closed=closed)
-    return [pool], [Fire(KEEP_ALIVE_CHURN, pool, 38.5)]
+    pool = Pool(form=form).run(20, new=0.5, closed={c.KEEPALIVE_LIMIT: 0.1}).restart().run(40, new=0.5, closed=closed)
+    return [pool], [Fire(KEEP_ALIVE_CHURN, pool, 53.5)]
 
 
 def client_per_request_after_a_restart(form):

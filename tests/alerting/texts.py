@@ -63,7 +63,7 @@ TEXTS = {
     ),
     r.KEEP_ALIVE_CHURN: (
         churn.eviction,
-        48,
+        58,
         "warning",
         "A connection pool closes good connections that the next requests have to open again.",
         (

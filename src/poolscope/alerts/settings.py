@@ -51,7 +51,7 @@ class Settings:
     churn_ratio: float = 0.2
     churn_per_second: float = 0.2
     churn_window: float = 900
-    churn_for: float = 900
+    churn_for: float = 1800
 
     client_per_request_ratio: float = 0.5
     client_per_request_count: float = 10
