@@ -238,3 +238,35 @@ def test_a_pool_works_again_after_it_was_closed(kit):
 
         anyio.run(main, backend="asyncio" if kit.colour == "sync" else kit.colour)
         assert kit.scrape().reasons() == {c.POOL_CLOSED: 2}
+
+
+@kits()
+def test_slots_in_use_never_exceed_the_limit(kit):
+    """A slot that the pool gives to another origin is one slot, though the old connection is not closed yet."""
+    over = []
+
+    with Server() as one, Server() as other:
+
+        async def story(driver):
+            pool = driver.transport._pool
+            name = "_close_connections"
+            inner = getattr(pool, name)
+
+            def look(closing):
+                in_use = driver.transport.snapshot().in_use
+                over.append(in_use > 2)
+                return inner(closing)
+
+            setattr(pool, name, look)
+
+            async def worker(server):
+                for _ in range(10):
+                    await driver.get(server.url())
+
+            await together(*[partial(worker, one)] * 4, *[partial(worker, other)] * 2)
+            delattr(pool, name)
+
+        seen = kit.run(story, limits=kit.limits(2, 2))
+        assert seen(c.CLOSED, reason=c.EVICTED) > 0
+        assert len(over) > 60
+        assert not any(over)

@@ -49,8 +49,9 @@ class Pool:
                 self._by_origin[key] = tally
         return tally
 
-    def reserve(self, scheme: bytes, host: bytes, port: int | None, now: float) -> Connection:
-        """Take a slot for a connection to this origin."""
+    def reserve(self, scheme: bytes, host: bytes, port: int | None, kept: set[int], now: float) -> Connection:
+        """Take a slot for a connection to this origin. kept: the ids of the connections that the pool still has."""
+        self.slots.keep(kept, now)
         return self.slots.reserve(self.tally(scheme, host, port), now)
 
     def open(self, now: float) -> None:

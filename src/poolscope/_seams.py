@@ -40,7 +40,8 @@ class Seam:
         pool: Any = self._pool()
         create = self._create or type(pool).create_connection.__get__(pool)
         state = self.observer.pool
-        connection = self.observer.take(state.reserve, origin.scheme, origin.host, origin.port)
+        kept = {id(one) for one in pool.connections}
+        connection = self.observer.take(state.reserve, origin.scheme, origin.host, origin.port, kept)
         if connection is None:
             return create(origin)
         backend = pool._network_backend

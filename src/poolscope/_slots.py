@@ -41,6 +41,16 @@ class Slots:
         self.in_use -= 1
         self.busy_seconds += now - connection.busy_at
 
+    def keep(self, kept: set[int], now: float) -> None:
+        """Free the slots of connections that the pool has given up, though it has not closed them yet.
+
+        It gives a connection up, and its slot away, inside the close of the response that used it, before we hear
+        that the response is closed: without this, in_use would exceed the limit for that moment.
+        """
+        for connection in self.taken.values():
+            if connection.in_pool and id(connection.probe()) not in kept:
+                self.detached(connection, now)
+
     def connecting(self, connection: Connection, checkout: Checkout | None, now: float) -> None:
         """Begin an attempt to connect, for this request."""
         if not move(connection, CONNECTION, "connecting"):
