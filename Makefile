@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup check tools test demo oldest
+.PHONY: help setup fix check tools test demo bench
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -21,8 +21,20 @@ tools: .cache/tools/bin/promtool ## bring Prometheus and Alertmanager for the te
 .cache/tools/bin/promtool:
 	@sh tests/alerting/fetch-tools.sh .cache/tools
 
+fix: setup ## format and mend what a tool can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: setup ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
 test: setup tools ## run every test
 	$(BIN)/python -m pytest
 
 demo: setup ## show what the library shows, on real sockets (arguments in DEMO, such as DEMO=--fast)
 	$(BIN)/poolscope demo $(DEMO)
+
+bench: setup ## count what a warm request costs, in instructions, against the bare transport
+	$(BIN)/python benchmarks/warm_path.py
