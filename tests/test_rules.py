@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from alerting import promtool
+from alerting import scenarios_churn as churn
+from alerting import scenarios_load as load
 from alerting.promtool import Scenario, run, tool
 from alerting.scenarios_churn import CHURN
 from alerting.scenarios_load import LOAD
@@ -24,7 +26,21 @@ def scenario(maker, form):
 
 
 CASES = [scenario(maker, "native") for maker in (*LOAD, *CHURN, *WORKERS)]
-CASES += [s for s in (scenario(maker, "otel") for maker in (*LOAD, *CHURN)) if s.fires and len(s.pools) < 10]
+OTEL = (
+    load.utilization_sustained,
+    load.slow,
+    load.slow_by_time_out,
+    load.hung,
+    churn.spike_ends,
+    churn.leak,
+    churn.slots_lost,
+    churn.churn,
+    churn.client_per_request,
+    churn.stale,
+    load.queue_that_moves,
+    churn.bad_deploy,
+)
+CASES += [scenario(maker, "otel") for maker in OTEL]
 
 
 def outcome(case):

@@ -14,10 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from alerting.servers import alertmanager as running_alertmanager
 from alerting.servers import get, until
 from alerting.servers import prometheus as running_prometheus
-
 from poolscope.alerts.forms import prometheus
 from poolscope.alerts.promql import POOL
 from poolscope.alerts.routing import alertmanager

@@ -168,8 +168,41 @@ def origin(w: Writer, plan: Plan, b: dict[str, str], s: Share, at: float) -> Non
     for reason in c.REASONS:
         part = {plan.reason: 0.8, c.SERVER_DISCONNECTED: 0.15, c.CONNECTION_CLOSE: 0.05}.get(reason, 0)
         w.add(c.CLOSED, b | {c.REASON: reason}, opened * part, at)
-    w.observe(c.DURATION, b | {c.PROTOCOL: "1.1"}, ((opened, min(120, 2 / fresh), 0.8),), at)
+    w.observe(c.REQUESTS_SERVED, b, ((opened, 1 / max(fresh, 0.01), 0.8),), at)
+    w.observe(c.IDLE_TIME, b, ((handed * (1 - fresh), 0.3, 0.8),), at)
+    w.observe(c.DURATION, b | {c.PROTOCOL: "1.1"}, ((opened, min(120, 2 / max(fresh, 0.01)), 0.8),), at)
     where = {k: v for k, v in b.items() if k != c.POOL}
     w.put(c.ACTIVE_REQUESTS, where | {c.METHOD: "GET"}, round(s.use + s.waiting), at)
     kind = {c.METHOD: "GET", c.STATUS: "200", c.ERROR: "", c.PROTOCOL: "1.1"}
     w.observe(c.REQUEST_DURATION, where | kind, ((handed, s.hold + s.wait, 0.8),), at)
+
+
+def fleet() -> list[Plan]:
+    """Four checkouts whose upstream slows down after 80 minutes, beside them what is idle, unlimited, or churns."""
+    slow = [
+        Plan(
+            "checkout",
+            f"checkout-{i}:8000",
+            "payments",
+            arrivals=flat(80),
+            hold=ramp(0.4, 1.3, 88 + 1.5 * i, 14),
+        )
+        for i in range(4)
+    ]
+    search = (("search.example", "443", 1.0),)
+    free = [
+        Plan("checkout", f"checkout-{i}:8000", "search", c.UNLIMITED, flat(15), flat(0.2), origins=search, http2=True)
+        for i in range(4)
+    ]
+    work = [
+        Plan("worker", f"worker-{i}:9100", "payments", 20, flat(10), flat(1.1 + 0.1 * i), otel=True) for i in range(2)
+    ]
+    work[0].fresh, work[0].reason = ramp(0.02, 0.5, 115, 1), c.KEEPALIVE_LIMIT
+    work[1].leaks, work[1].lost = (lambda m: float(m in (100.0, 110.0))), (lambda m: float(m > 100))
+    return [*slow, *free, *work]
+
+
+def idle() -> list[Plan]:
+    """A pool that nobody uses, and one without a limit."""
+    pool = Plan("idle", "idle-0:8000", "quiet", arrivals=flat(0))
+    return [pool, Plan("idle", "idle-0:8000", "free", c.UNLIMITED, flat(0), origins=(("free.example", "443", 1.0),))]

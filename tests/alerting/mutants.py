@@ -1,7 +1,7 @@
 """Breaks the rules one token at a time and asks the histories whether they notice.
 
 `python tests/alerting/mutants.py` runs every mutant and writes mutants.json beside this file: how many were killed,
-which history, which survived and why that is no fault, and the hash of what the result stands for. Takes minutes.
+which survived (survivors.py says why that is no fault), and the hash of what the result stands for. Takes minutes.
 """
 
 import hashlib
