@@ -11,10 +11,11 @@ import anyio
 import pytest
 from prometheus_client import CollectorRegistry
 
+from flavours import FLAVOURS
 from observing import Exposition, imbalances, scrape
 from poolscope import PrometheusSink
 
-KITS = [(flavour, colour) for flavour in ("httpx", "httpx2") for colour in ("asyncio", "trio", "sync")]
+KITS = [(flavour, colour) for flavour in FLAVOURS for colour in ("asyncio", "trio", "sync")]
 
 
 class AsyncDriver:

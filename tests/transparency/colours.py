@@ -12,6 +12,7 @@ from types import ModuleType
 
 import anyio
 
+import flavours
 from harness.listener import PATIENCE
 
 
@@ -30,7 +31,7 @@ class Flavour:
         return importlib.import_module(self.name.replace("httpx", "httpcore"))
 
 
-FLAVOURS = (Flavour("httpx"), Flavour("httpx2"))
+FLAVOURS = tuple(map(Flavour, flavours.FLAVOURS))
 COLOURS = ("sync", "asyncio", "trio")
 
 _RENAMED = {"aclose": "close", "aread": "read", "handle_async_request": "handle_request"}
