@@ -39,6 +39,8 @@ class Stage:
         httpx = flavour.httpx
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=options.get("keepalive"))
         options = {key: value for key, value in options.items() if key != "keepalive"}
+        if "proxy" in options:
+            options["proxy"] = httpx.Proxy(options["proxy"])
         kind = httpx.AsyncHTTPTransport if self.is_async else httpx.HTTPTransport
         transport = kind(limits=limits, verify=stranger_context(), **options)
         transport._pool._network_backend = in_memory(flavour.core, self.network, is_async=self.is_async)
@@ -56,7 +58,7 @@ class Stage:
         return {"pools at: the end": [describe.pool(self.transport)], "calls": list(self.network.calls)}
 
     async def next_request(self) -> str:
-        timeout = self.flavour.httpx.Timeout(None, pool=0.01)
+        timeout = self.flavour.httpx.Timeout(None, pool=0.05)
         try:
             await self.request(timeout=timeout)
         except Exception as exc:

@@ -59,6 +59,8 @@ class Run(Speech):
         """The transport under test, on a network that is written down and refuses the first so many connects."""
         classes = self.httpx.AsyncHTTPTransport, self.httpx.HTTPTransport
         options = {"verify": client_context(), "trust_env": False, **options}
+        if "proxy" in options:
+            options["proxy"] = self.httpx.Proxy(options["proxy"])  # oldest httpx takes no string here
         bare = classes[not self.is_async](**options)
         pool = bare._pool
         backend = recording(self.core, pool._network_backend, self.wire, is_async=self.is_async)
