@@ -61,9 +61,14 @@ class _Entrance:
             return None
         if checkout.trace is None:
             return None
-        if observer.in_use >= observer.pool.max:
-            checkout.queued = True
+        checkout.queued = observer.in_use >= observer.pool.max
         return checkout
+
+    def _left(self, checkout: Checkout | None, exc: BaseException) -> None:
+        observer = self._observer
+        if checkout is not None:
+            checkout.queued = checkout.queued or observer.in_use >= observer.pool.max
+            observer.tell(checkout, "left", exc)
 
 
 class AsyncEntrance(_Entrance):
@@ -77,7 +82,7 @@ class AsyncEntrance(_Entrance):
         try:
             return await self._handle()(request)
         except BaseException as exc:
-            self._observer.tell(checkout, "left", exc)
+            self._left(checkout, exc)
             raise
 
 
@@ -92,5 +97,5 @@ class Entrance(_Entrance):
         try:
             return self._handle()(request)
         except BaseException as exc:
-            self._observer.tell(checkout, "left", exc)
+            self._left(checkout, exc)
             raise

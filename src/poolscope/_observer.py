@@ -131,7 +131,7 @@ class Observer:
     def tell(self, checkout: Checkout | None, what: str, *facts: object) -> None:
         """Tell a request's trace, if it has one. Called by the request's own task or thread, without the lock."""
         try:
-            if checkout is not None and checkout.trace is not None:
+            if self.tracing is not None and checkout is not None and checkout.trace is not None:
                 getattr(checkout.trace, what)(checkout, *facts)
         except Exception:  # noqa: BLE001 - a request must not pay for it
             self.untrace()

@@ -28,7 +28,7 @@ class Pool:
         self.max = c.UNLIMITED if max_connections is None else float(max_connections)
         self.idle_max = c.UNLIMITED if max_idle is None else float(max_idle)
         self.journal = Journal(name)
-        self.slots = Slots(self.journal)
+        self.slots = Slots(self.journal, self.max)
         self.live = True
         self.opened = 1
         self.tallies = {("", ""): OriginTally("", "")}
@@ -128,6 +128,8 @@ class Pool:
         tally.wait_time.observe(wait)
         if checkout.trace is not None:
             checkout.source = source
+            full = source != c.NEW and self.slots.in_use >= self.max
+            checkout.queued = checkout.queued or full or self.slots.full_at >= checkout.entered_at
             tally.wait_time.exemplify(wait, checkout.trace, now)
         connection.offered -= 1
         connection.holders += 1

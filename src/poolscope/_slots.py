@@ -18,10 +18,15 @@ _USED = on(CONNECTION, "used")
 
 
 class Slots:
-    """The slots of one pool. in_use: how many no other request can have. busy_seconds: the sum of their ended uses."""
+    """The slots of one pool. in_use: how many no other request can have. busy_seconds: the sum of their ended uses.
 
-    def __init__(self, journal: Journal) -> None:
+    limit: how many there can be. full_at: when one of them was last given back that left none free before.
+    """
+
+    def __init__(self, journal: Journal, limit: float) -> None:
         self.journal = journal
+        self.limit = limit
+        self.full_at = float("-inf")
         self.in_use = 0
         self.busy_seconds = 0.0
         self.taken: dict[int, Connection] = {}
@@ -38,6 +43,8 @@ class Slots:
         return connection
 
     def _vacate(self, connection: Connection, now: float) -> None:
+        if self.in_use >= self.limit:
+            self.full_at = now
         self.in_use -= 1
         self.busy_seconds += now - connection.busy_at
 

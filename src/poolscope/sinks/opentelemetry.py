@@ -13,15 +13,18 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics
+from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
+from opentelemetry.trace import TracerProvider
 
 from poolscope import _contract as c
-from poolscope._events import Event
+from poolscope._events import Event, RequestEnded
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import LabelValues
 from poolscope.sinks import _rivals
 from poolscope.sinks._book import Book, Cut
 from poolscope.sinks._measurements import MEASURES
+from poolscope.sinks._tracing import Mode, Tracing, Until
 
 _BATCH = 64
 """Measurements that wait before they are recorded: few enough that recording them blocks for milliseconds only."""
@@ -30,20 +33,37 @@ _HELD_AT_MOST = 4096
 _COLLECTION_SECONDS = 2.0
 """How long after its first callback a collection may still read the histograms: long, for a machine that is busy."""
 
+_NO_TRACE = Context({"poolscope": "nobody's"})
+"""What a measurement is recorded in that has no trace: whose is current then is chance, and an empty one means that."""
+
 _backends: "WeakKeyDictionary[MeterProvider, _Backend]" = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
 class OpenTelemetrySink:
-    """Puts the pools' metrics into OpenTelemetry. Several sinks for one meter provider are one.
+    """Puts the pools' metrics and spans into OpenTelemetry. Several sinks for one meter provider have its metrics once.
 
-    meter_provider: the global one by default; without an SDK nothing happens.
+    meter_provider, tracer_provider: the global ones by default; without an SDK nothing happens.
     opt_in: also the histograms that are off by default, such as the requests that a connection served.
+    spans: "spans", or "events" on the request's span instead, or "off": then no span is ours, the client span neither.
+    client_span_ends: with the response's "body", or at its "headers", as OpenTelemetry's own instrumentation ends it.
+    redact_query_keys: keys whose values `url.full` hides, beside those that OpenTelemetry names.
 
-    Raises ValueError where a PrometheusSink already gives the same metrics to the registry of this provider's reader.
+    Where several sinks of one pool would make spans, the first does.
+    Raises TypeError or ValueError naming the argument; ValueError, too, where a PrometheusSink already gives the same
+    metrics to the registry of this provider's reader.
     """
 
-    def __init__(self, meter_provider: MeterProvider | None = None, *, opt_in: bool = False) -> None:
+    def __init__(
+        self,
+        meter_provider: MeterProvider | None = None,
+        tracer_provider: TracerProvider | None = None,
+        *,
+        opt_in: bool = False,
+        spans: Mode = "spans",
+        client_span_ends: Until = "body",
+        redact_query_keys: Iterable[str] = (),
+    ) -> None:
         provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
         if not callable(getattr(provider, "get_meter", None)):
             raise TypeError(f"meter_provider takes an OpenTelemetry MeterProvider, got {meter_provider!r}")
@@ -54,12 +74,20 @@ class OpenTelemetrySink:
             if backend is None:
                 backend = _backends[provider] = _Backend(provider, opt_in=opt_in)
         self._backend = backend
+        self._tracing = Tracing(
+            tracer_provider,
+            mode=spans,
+            until=client_span_ends,
+            redact=redact_query_keys,
+            measuring=backend.is_active,
+        )
 
     def __repr__(self) -> str:
         return repr(self._backend)
 
     def attach(self, pool: ObservedPool, /) -> Handlers | Subscription:
         """Take a pool in."""
+        pool.trace(self._tracing)
         return self._backend.attach(pool)
 
 
@@ -110,6 +138,10 @@ class _Backend:
 
     def __repr__(self) -> str:
         return self._name
+
+    def is_active(self) -> bool:
+        """Whether an SDK has taken the instruments on."""
+        return self._active
 
     def attach(self, pool: ObservedPool, /) -> Handlers | Subscription:
         """Take a pool in; give the subscription once there is an SDK to measure for."""
@@ -201,11 +233,15 @@ class _Measured(Subscription):
         return [self.queue.popleft() for _ in range(min(most, len(self.queue)))]
 
     def _record(self, event: Event) -> None:
+        if isinstance(event, RequestEnded) and event.measured_elsewhere:
+            return
         histograms = self._backend.histograms
+        trace = getattr(event, "trace", None)
+        context = _NO_TRACE if trace is None else trace.context
         for metric, value, labels in MEASURES[type(event)](event):
             histogram = histograms.get(metric)
             if histogram is not None:
-                histogram.record(value, attributes(metric, labels))
+                histogram.record(value, attributes(metric, labels), context)
 
 
 def attributes(metric: c.Metric, labels: LabelValues) -> dict[str, str | int]:
