@@ -1,6 +1,7 @@
 """Turns what a user holds (a response, an exception, a pool) into plain values that can be compared."""
 
 import datetime as dt
+import re
 import traceback
 from functools import cache
 from importlib.util import find_spec
@@ -122,7 +123,7 @@ def pool(transport) -> dict:
     states = ("is_available", "is_idle", "is_closed", "has_expired", "info", "__repr__")
     return {
         "class": class_name(inside),
-        "repr": repr(inside),
+        "repr": re.sub("0x[0-9a-f]+", "0x", repr(inside)),  # the oldest httpcore shows its address
         "connections": [{state: getattr(connection, state)() for state in states} for connection in inside.connections],
         "connection_classes": [class_name(connection) for connection in inside.connections],
     }

@@ -17,7 +17,7 @@ async def upgrade(run):
             run.observe("response", response)
             stream = run.face(response.extensions["network_stream"])
             run.mark("upgraded")
-            run.observe("leading bytes", await stream.read(100, timeout=5))
+            await run.attempt("leading bytes", stream.read, 100, timeout=0.2)  # lost by the oldest httpcore
             await stream.write(b"there", timeout=5)
             run.observe("echo", await stream.read(100, timeout=5))
             await run.attempt("nothing to read", stream.read, 100, timeout=0.05)
