@@ -88,6 +88,7 @@ class Kit:
         self.ours = importlib.import_module(f"poolscope.{flavour}")
         self.registry = CollectorRegistry()
         self.newer_core = flavour == "httpx2"
+        self.sinks = []  # beside the one that is scraped
 
     def __repr__(self) -> str:
         return f"{self.flavour}-{self.colour}"
@@ -107,7 +108,9 @@ class Kit:
         sync = self.colour == "sync"
         transport_class = self.ours.InstrumentedSyncTransport if sync else self.ours.InstrumentedTransport
         client_class = self.http.Client if sync else self.http.AsyncClient
-        transport = transport_class(name=name, sinks=[PrometheusSink(self.registry)], **options)
+        if isinstance(options.get("proxy"), str):
+            options["proxy"] = self.http.Proxy(options["proxy"])  # httpx 0.25's transport takes no string
+        transport = transport_class(name=name, sinks=[PrometheusSink(self.registry), *self.sinks], **options)
         client = client_class(transport=transport, timeout=timeout, **(client_options or {}))
         driver = (SyncDriver if sync else AsyncDriver)(client, transport)
         try:

@@ -1,10 +1,11 @@
 """Two ways to expose the same numbers, and how they are compared: sample by sample."""
 
 from collections import defaultdict
+from inspect import signature
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
-from prometheus_client import CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from observing import Exposition, scrape
@@ -17,7 +18,7 @@ class Both:
     def __init__(self, **options):
         self.native_registry = CollectorRegistry()
         self.reader_registry = CollectorRegistry()
-        self.reader = PrometheusMetricReader(registry=self.reader_registry)
+        self.reader = reader_in(self.reader_registry)
         self.provider = MeterProvider(metric_readers=[self.reader], shutdown_on_exit=False)
         self.sinks = [PrometheusSink(self.native_registry, **options), OpenTelemetrySink(self.provider, **options)]
 
@@ -32,6 +33,17 @@ class Both:
 
     def reading(self) -> Exposition:
         return scrape(self.reader_registry)
+
+
+def reader_in(registry: CollectorRegistry) -> PrometheusMetricReader:
+    """Give a reader in this registry. Old ones know the global registry alone."""
+    if "registry" in signature(PrometheusMetricReader).parameters:
+        return PrometheusMetricReader(registry=registry)
+    reader = PrometheusMetricReader()
+    REGISTRY.unregister(reader._collector)
+    registry.register(reader._collector)
+    reader.shutdown = lambda *args, **options: registry.unregister(reader._collector)
+    return reader
 
 
 def parts(seen: Exposition) -> tuple[dict, dict]:

@@ -9,12 +9,11 @@ from collections import Counter
 
 import httpx
 import pytest
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry, Gauge
 
 from alerting.promtool import tool
-from exposing import Both
+from exposing import Both, reader_in
 from harness import Server
 from observing import Exposition, imbalances, scrape
 from poolscope import InstrumentedSyncTransport, OpenTelemetrySink, PrometheusSink
@@ -30,7 +29,7 @@ def registry():
 @pytest.fixture
 def provided(registry):
     """A provider whose Prometheus reader is in the registry."""
-    provider = MeterProvider([PrometheusMetricReader(registry=registry)], shutdown_on_exit=False)
+    provider = MeterProvider([reader_in(registry)], shutdown_on_exit=False)
     yield provider
     provider.shutdown()
 
@@ -105,7 +104,7 @@ def test_what_comes_later_is_noticed_at_the_first_collection_and_told_once(regis
         sinks = [PrometheusSink(registry), OpenTelemetrySink()]
         traffic(sinks)
         assert scrape(registry)(c.CHECKOUTS) == 1
-        provider = MeterProvider([PrometheusMetricReader(registry=registry)], shutdown_on_exit=False)
+        provider = MeterProvider([reader_in(registry)], shutdown_on_exit=False)
         metrics.set_meter_provider(provider)
         for _ in range(2):
             seen = scrape(registry)
