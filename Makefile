@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup fix check tools test oldest demo bench
+.PHONY: proof help setup fix check tools test oldest demo bench
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -48,6 +48,9 @@ oldest: .venv-oldest/.done ## run the transports' and sinks' tests with the olde
 	.venv-oldest/bin/python -m pip install --quiet --constraint tests/oldest.txt --editable '.[otel]' 'httpx[http2,socks]' \
 		anyio gunicorn hypercorn opentelemetry-exporter-prometheus pproxy pytest pytest-timeout trio trustme
 	touch $@
+
+proof: setup tools ## run what takes long, and write down what it found
+	$(BIN)/python tests/alerting/mutants.py
 
 demo: setup ## show what the library shows, on real sockets (arguments in DEMO, such as DEMO=--fast)
 	$(BIN)/poolscope demo $(DEMO)
