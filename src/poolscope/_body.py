@@ -36,9 +36,10 @@ class _Chunks:
     A class, not a generator: a caller who stops half-way lets go of the inner iterator at once, as without us.
     """
 
-    __slots__ = ("_checkout", "_next")
+    __slots__ = ("_checkout", "_inner", "_next")
 
-    def __init__(self, advance: Any, checkout: Checkout) -> None:
+    def __init__(self, inner: Any, advance: Any, checkout: Checkout) -> None:
+        self._inner = inner
         self._next = advance
         self._checkout = checkout
         checkout.phase = "streaming"
@@ -67,6 +68,24 @@ class AsyncChunks(_Chunks):
             raise
 
 
+class AsyncGeneratorChunks(AsyncChunks):
+    """Iterates an async body that is a generator, and is one in turn: httpx2 closes those, and leaves others be."""
+
+    __slots__ = ()
+
+    def asend(self, value: Any) -> Any:
+        """Forward to the inner generator."""
+        return self._inner.asend(value)
+
+    def athrow(self, *exc_info: Any) -> Any:
+        """Forward to the inner generator."""
+        return self._inner.athrow(*exc_info)
+
+    def aclose(self) -> Any:
+        """Forward to the inner generator."""
+        return self._inner.aclose()
+
+
 class Chunks(_Chunks):
     """Iterates a body."""
 
@@ -86,11 +105,31 @@ class Chunks(_Chunks):
             raise
 
 
+class GeneratorChunks(Chunks):
+    """Iterates a body that is a generator, and is one in turn."""
+
+    __slots__ = ()
+
+    def send(self, value: Any) -> Any:
+        """Forward to the inner generator."""
+        return self._inner.send(value)
+
+    def throw(self, *exc_info: Any) -> Any:
+        """Forward to the inner generator."""
+        return self._inner.throw(*exc_info)
+
+    def close(self) -> Any:
+        """Forward to the inner generator."""
+        return self._inner.close()
+
+
 class AsyncBody(_Body):
     """An async response's body: ends the request when it is closed."""
 
     def __aiter__(self) -> AsyncChunks:
-        return AsyncChunks(self._inner.__aiter__().__anext__, self._checkout)
+        inner = self._inner.__aiter__()
+        chunks = AsyncGeneratorChunks if hasattr(inner, "aclose") else AsyncChunks
+        return chunks(inner, inner.__anext__, self._checkout)
 
     async def aclose(self) -> None:
         """Close the body and give the connection back."""
@@ -104,7 +143,9 @@ class Body(_Body):
     """A response's body: ends the request when it is closed."""
 
     def __iter__(self) -> Chunks:
-        return Chunks(self._inner.__iter__().__next__, self._checkout)
+        inner = self._inner.__iter__()
+        chunks = GeneratorChunks if hasattr(inner, "close") else Chunks
+        return chunks(inner, inner.__next__, self._checkout)
 
     def close(self) -> None:
         """Close the body and give the connection back."""

@@ -1,0 +1,150 @@
+"""The state machine under any order of events: the equations hold after each, and an illegal one changes nothing."""
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from poolscope import _contract as c
+from poolscope import _transitions as t
+from poolscope._pool import Pool
+from poolscope._reading import read
+
+STATES = {
+    "checkout": (t.WAITING, t.OFFERED, t.HOLDING, t.DONE),
+    "connection": (t.RESERVED, t.ESTABLISHING, t.ACTIVE, t.IDLE, t.CLOSED),
+}
+PORTS = (80, 443)
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Whatever a pool may do to us, in whatever order, legal or not."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 0.0
+        self.pool = Pool("pool", 3, 2)
+        self.checkouts = []
+        self.connections = []
+        self.before = {}
+
+    def pick(self, things, index):
+        return things[index % len(things)]
+
+    @rule(seconds=st.floats(0, 10))
+    def time_passes(self, seconds):
+        self.now += seconds
+
+    @rule(port=st.sampled_from(PORTS))
+    def request(self, port):
+        self.checkouts.append(self.pool.request(b"http", b"shop", port, "GET", True, self.now))
+
+    @rule(port=st.sampled_from(PORTS))
+    def reserve(self, port):
+        kept = {id(None)}
+        self.connections.append(self.pool.reserve(b"http", b"shop", port, kept, self.now))
+
+    @precondition(lambda self: self.checkouts and self.connections)
+    @rule(who=st.integers(0), which=st.integers(0), step=st.sampled_from(["offer", "write", "connect"]))
+    def step_of_both(self, who, which, step):
+        checkout, connection = self.pick(self.checkouts, who), self.pick(self.connections, which)
+        getattr(self.pool, step)(checkout, connection, self.now)
+
+    @precondition(lambda self: self.checkouts)
+    @rule(who=st.integers(0), step=st.sampled_from(["withdraw", "adopt"]))
+    def step_of_a_checkout(self, who, step):
+        getattr(self.pool, step)(self.pick(self.checkouts, who), self.now)
+
+    @precondition(lambda self: self.checkouts)
+    @rule(who=st.integers(0), idle=st.booleans(), timed_out=st.booleans(), error=st.sampled_from(["", "ReadError"]))
+    def end(self, who, idle, timed_out, error):
+        checkout = self.pick(self.checkouts, who)
+        checkout.error = checkout.error or error
+        self.pool.end(checkout, idle, timed_out, self.now)
+
+    @precondition(lambda self: self.connections)
+    @rule(which=st.integers(0), step=st.sampled_from(["idled", "used", "socket_closed", "detached", "gone"]))
+    def step_of_a_connection(self, which, step):
+        getattr(self.pool.slots, step)(self.pick(self.connections, which), self.now)
+
+    @precondition(lambda self: self.connections)
+    @rule(which=st.integers(0), protocol=st.sampled_from(["1.1", "2"]))
+    def opened(self, which, protocol):
+        self.pool.slots.opened(self.pick(self.connections, which), protocol, self.now)
+
+    @precondition(lambda self: self.connections)
+    @rule(which=st.integers(0), reason=st.sampled_from(c.REASONS))
+    def closed(self, which, reason):
+        self.pool.slots.closed(self.pick(self.connections, which), reason, self.now)
+
+    @precondition(lambda self: self.connections)
+    @rule(which=st.integers(0))
+    def failed(self, which):
+        self.pool.slots.failed(self.pick(self.connections, which), "ConnectError", self.now)
+
+    @precondition(lambda self: self.connections and self.checkouts)
+    @rule(which=st.integers(0), who=st.integers(0))
+    def broke(self, which, who):
+        checkout, connection = self.pick(self.checkouts, who), self.pick(self.connections, which)
+        self.pool.slots.broke(connection, checkout, "ReadError", c.FAILED, self.now)
+
+    @invariant()
+    def equations(self):
+        """METRICS' four equations, from the points alone; nothing negative; counters never go back."""
+        seen = read(self.pool, live=True, pooled=True, now=self.now)
+        for port in map(str, PORTS):
+            at = Points(seen, port)
+            ended = at.sum(c.ACQUISITIONS) + at.sum(c.TIMEOUTS) + at.sum(c.ABANDONED)
+            late = seen.numbers.get((c.REQUEUES, ("pool", "shop", port, c.LATE)), 0)
+            assert at.sum(c.CHECKOUTS) + late == ended + at.sum(c.PENDING)
+            assert at.sum(c.ACQUISITIONS) == at.count(c.USE_TIME) + late + at.sum(c.CHECKED_OUT)
+            assert at.sum(c.OPENED) == at.sum(c.CLOSED) + at.sum(c.OPEN_CONNECTIONS)
+            assert at.count(c.WAIT_TIME) == ended
+        assert all(value >= 0 for value in seen.numbers.values())
+        assert self.pool.slots.in_use == sum(one.occupied for one in self.pool.slots.taken.values())
+        for (metric, labels), value in self.before.items():
+            assert metric.kind != "counter" or seen.numbers[metric, labels] >= value - 1e-9, metric.name
+        self.before = seen.numbers
+
+
+class Points:
+    """The points of one origin."""
+
+    def __init__(self, reading, port):
+        self.reading = reading
+        self.key = ("pool", "shop", port)
+
+    def sum(self, metric):
+        return sum(v for (m, labels), v in self.reading.numbers.items() if m is metric and labels[:3] == self.key)
+
+    def count(self, metric):
+        return sum(
+            h.count for (m, labels), h in self.reading.histograms.items() if m is metric and labels[:3] == self.key
+        )
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+
+
+def test_an_event_without_a_row_changes_nothing():
+    """For each state and event that the table does not join, the thing stays as it is, and nobody is told."""
+
+    class Thing:
+        state = ""
+
+    for table, states in ((t.CHECKOUT, STATES["checkout"]), (t.CONNECTION, STATES["connection"])):
+        events = {event for _, event in table}
+        for state in states:
+            for event in events:
+                thing = Thing()
+                thing.state = state
+                assert t.move(thing, table, event) is ((state, event) in table)
+                assert thing.state == table.get((state, event), state)
+
+
+def test_every_state_is_reached_and_left_but_the_last():
+    """The tables join all their states; the last one has no way out."""
+    for table, states in ((t.CHECKOUT, STATES["checkout"]), (t.CONNECTION, STATES["connection"])):
+        reached = {states[0], *table.values()}
+        assert reached == set(states)
+        assert {state for state, _ in table} == set(states[:-1])
