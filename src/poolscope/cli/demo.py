@@ -18,7 +18,7 @@ import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
 from poolscope._contract import POOL, PORT
-from poolscope.cli import _server, _traffic
+from poolscope.cli import _server, _stack, _traffic
 from poolscope.cli._display import Display, Plan, Results, display
 from poolscope.cli._errors import CommandError
 from poolscope.cli._exposition import Scrape, Window, scrape
@@ -35,6 +35,9 @@ def demo(
         typer.Option(min=0, max=65535, help="Serve /metrics on this port of 127.0.0.1; 0 takes a free one."),
     ] = 9464,
     fast: Annotated[bool, typer.Option("--fast", help="Run in under 30 seconds instead of about 2 minutes.")] = False,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Run this machine's Prometheus and Alertmanager beside it, with the alerts.")
+    ] = False,
 ) -> int:
     """Put a pool under load on loopback; show what its metrics say.
 
@@ -44,7 +47,11 @@ def demo(
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         raise CommandError("demo is one process: unset PROMETHEUS_MULTIPROC_DIR, which hides metrics it needs")
     registry = CollectorRegistry()
-    with _metrics_server(port, registry) as bound, _server.origins(2) as (fast_port, slow_port):
+    with (
+        _metrics_server(port, registry) as bound,
+        _server.origins(2) as (fast_port, slow_port),
+        _beside(bound) if stack else contextlib.nullcontext(),
+    ):
         plan = Plan(
             f"http://127.0.0.1:{bound}/metrics",
             stages(fast_port, slow_port, short=fast),
@@ -59,6 +66,14 @@ def demo(
         results = _run(_Run(bound, plan, shown), registry)
     shown.summary(results)
     return 0 if all(finding.ok for _, findings in results for finding in findings) else 1
+
+
+@contextlib.contextmanager
+def _beside(port: int) -> Iterator[None]:
+    with _stack.running(port) as (prometheus, alertmanager):
+        typer.echo(f"Prometheus    {prometheus}/alerts, the rules' clock {_stack.FACTOR} times as fast")
+        typer.echo(f"Alertmanager  {alertmanager}")
+        yield
 
 
 @contextlib.contextmanager
