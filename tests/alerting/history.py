@@ -121,7 +121,8 @@ def moment(w: Writer, plan: Plan, minute: float, at: float, noise: random.Random
         w.add(c.LEAKED, p | {c.LEAK: leak}, plan.leaks(minute) * (leak == "response_unclosed"), at)
     for address, port, share in plan.origins:
         b = p | {c.ADDRESS: address, c.PORT: port}
-        origin(w, plan, b, Share(n * share, use * share, waiting * share, wait, timed_out, hold, minute), at)
+        idle = min(12, plan.limit - use) * share
+        origin(w, plan, b, Share(n * share, use * share, idle, waiting * share, wait, timed_out, hold, minute), at)
 
 
 @dataclass
@@ -130,6 +131,7 @@ class Share:
 
     n: float
     use: float
+    idle: float
     waiting: float
     wait: float
     timed_out: float
@@ -163,7 +165,7 @@ def origin(w: Writer, plan: Plan, b: dict[str, str], s: Share, at: float) -> Non
     w.put(c.ESTABLISHING, b, round(opened / STEP * 0.08), at)
     for error, part in (("", 1), ("ConnectTimeout", 0.01)):
         w.observe(c.CREATE_TIME, b | {c.ERROR: error}, ((opened * part, 0.06 if not error else 5, 0.5),), at)
-    for state, level in ((c.ACTIVE, s.use), (c.IDLE, max(0, 12 - s.use / 8))):
+    for state, level in ((c.ACTIVE, s.use), (c.IDLE, s.idle)):
         w.put(c.OPEN_CONNECTIONS, b | {c.STATE: state, c.PROTOCOL: "1.1"}, max(0, round(level)), at)
     for reason in c.REASONS:
         part = {plan.reason: 0.8, c.SERVER_DISCONNECTED: 0.15, c.CONNECTION_CLOSE: 0.05}.get(reason, 0)
@@ -185,7 +187,7 @@ def fleet() -> list[Plan]:
             f"checkout-{i}:8000",
             "payments",
             arrivals=flat(80),
-            hold=ramp(0.4, 1.3, 88 + 1.5 * i, 14),
+            hold=ramp(0.4, 1.4, 88 + 1.5 * i, 14),
         )
         for i in range(4)
     ]
