@@ -60,3 +60,11 @@ MEASURES: dict[type[e.Event], Callable[[Any], Iterator[Measurement]]] = {
     e.ConnectionReused: _reused,
     e.RequestEnded: _request,
 }
+
+
+def attributes(metric: c.Metric, labels: LabelValues) -> dict[str, str | int]:
+    """Give a point's attributes; a port is a number there."""
+    return {
+        key: int(value) if key == c.PORT and isinstance(value, str) and value.isdigit() else value
+        for key, value in zip(metric.labels, labels, strict=True)
+    }

@@ -20,10 +20,9 @@ from opentelemetry.trace import TracerProvider
 from poolscope import _contract as c
 from poolscope._events import Event, RequestEnded
 from poolscope._subscription import Handlers, ObservedPool, Subscription
-from poolscope._tally import LabelValues
 from poolscope.sinks import _rivals
 from poolscope.sinks._book import Book, Cut
-from poolscope.sinks._measurements import MEASURES
+from poolscope.sinks._measurements import MEASURES, attributes
 from poolscope.sinks._tracing import Mode, Tracing, Until
 
 _BATCH = 64
@@ -242,11 +241,3 @@ class _Measured(Subscription):
             histogram = histograms.get(metric)
             if histogram is not None:
                 histogram.record(value, attributes(metric, labels), context)
-
-
-def attributes(metric: c.Metric, labels: LabelValues) -> dict[str, str | int]:
-    """Give a point's attributes; a port is a number there."""
-    return {
-        key: int(value) if key == c.PORT and isinstance(value, str) and value.isdigit() else value
-        for key, value in zip(metric.labels, labels, strict=True)
-    }
