@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
+from opentelemetry.trace import format_span_id, format_trace_id
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 from poolscope import _contract as c
@@ -22,6 +24,7 @@ from poolscope._tally import Histogram, LabelValues
 from poolscope.sinks import _multiprocess, _rivals
 from poolscope.sinks._book import Book
 from poolscope.sinks._measurements import MEASURES
+from poolscope.sinks._noting import Noting, tracer_is_set
 from poolscope.sinks.opentelemetry import providers_in_use
 
 logger = logging.getLogger("poolscope")
@@ -85,12 +88,20 @@ class PoolCollector(Collector):
         self._opted_in = Reading() if opt_in else None
         self._recording = threading.Lock()
         self._told = False
+        self._noting = Noting()
         registry.register(self)
 
     def attach(self, pool: ObservedPool) -> Handlers:
         """Take a pool in. Only the opt-in histograms are measured; the state keeps the others."""
         self._book.add(pool)
+        self._note_traces([pool])
         return {} if self._opted_in is None else dict.fromkeys(_OPT_IN_EVENTS, self._measure)
+
+    def _note_traces(self, pools: list[ObservedPool]) -> None:
+        """Let pools keep exemplars from now on, where there is a tracer; without one a request shall not pay for it."""
+        if tracer_is_set():
+            for pool in pools:
+                pool.trace(self._noting)
 
     def _measure(self, event: e.Event) -> None:
         for metric, value, labels in MEASURES[type(event)](event):
@@ -110,6 +121,7 @@ class PoolCollector(Collector):
                 self._told = True
                 logger.error("poolscope: %s; PrometheusSink yields nothing", _rivals.MESSAGE)
             return
+        self._note_traces(self._book.pools)
         reading = self._book.read()
         if self._opted_in is not None:
             with self._recording:
@@ -139,10 +151,18 @@ def _texts(labels: LabelValues) -> list[str]:
     return [str(label) for label in labels]
 
 
-def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+def _cumulative(histogram: Histogram) -> list[Any]:
+    """Give a histogram's buckets; with an exemplar where there is one, which only OpenMetrics shows."""
     total = 0
-    buckets = []
-    for bound, count in zip((*histogram.bounds, float("inf")), histogram.counts, strict=True):
+    buckets: list[Any] = []
+    exemplars = histogram.exemplars or {}
+    for index, (bound, count) in enumerate(zip((*histogram.bounds, float("inf")), histogram.counts, strict=True)):
         total += count
-        buckets.append((floatToGoString(bound), float(total)))  # type: ignore[no-untyped-call]
+        bucket = (floatToGoString(bound), float(total))  # type: ignore[no-untyped-call]
+        buckets.append((*bucket, _exemplar(*exemplars[index])) if index in exemplars else bucket)
     return buckets
+
+
+def _exemplar(value: float, span_context: Any, at: float) -> Exemplar:
+    ids = {"trace_id": format_trace_id(span_context.trace_id), "span_id": format_span_id(span_context.span_id)}
+    return Exemplar(ids, value, at)
