@@ -9,15 +9,20 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import promql_parser as promql
 import pytest
 
+from alerting import lint
+from alerting.asking import BOARDS, answers
 from alerting.servers import alertmanager as running_alertmanager
 from alerting.servers import get, until
 from alerting.servers import prometheus as running_prometheus
+from poolscope import _contract as c
 from poolscope.alerts.forms import prometheus
 from poolscope.alerts.promql import POOL
 from poolscope.alerts.routing import alertmanager
@@ -176,3 +181,33 @@ def test_each_alert_arrives_in_its_stage_and_nothing_else_does(live):
     fired = [(stage, alert, pool, job) for stage, status, alert, pool, job in inbox.events if status == "firing"]
     due = (("utilization", UTILIZATION, STEADY), ("waits", CHECKOUTS_SLOW, STEADY), ("spike", CREATION_SPIKE, CHURN))
     assert sorted(fired) == sorted((*each, sink) for each in due for sink in SINKS)
+
+
+SILENT = {c.REQUESTS_SERVED, c.IDLE_TIME, c.LEAKED, c.ORPHANED}
+"""Opt-in metrics, and what only a diagnosis of leaks and lost slots exports."""
+
+
+def in_rules_time(board: dict) -> dict:
+    """Give a dashboard whose hours and minutes are on the rules' clock."""
+    text = json.dumps(board)
+    for plain, fast in (("[1h]", "[60s]"), ("offset 10m", "offset 10s"), (":1m]", ":1s]")):
+        text = text.replace(plain, fast)
+    return json.loads(text)
+
+
+def silent(name: str) -> bool:
+    metric = lint.metric_of(name)
+    return metric in SILENT
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_query_has_data_from_the_transport(live, name):
+    *_, url = live
+    waits = f'rate({c.WAIT_TIME.prometheus_name}_count{{job="otel"}}[5s])'
+    until(lambda: get(f"{url}/api/v1/query", query=waits)["data"]["result"], "waits of both sinks")
+    board = in_rules_time(BOARDS[name])
+    found = answers(url, board, time.time(), 30, "5s")
+    assert [(place, series) for place, series in found.items() if isinstance(series, str)] == []
+    about = {place: promql.parse(lint.plain(expr)) for place, expr in lint.queries(board)}
+    empty = {place for place, series in found.items() if not series} - {"Firing alerts", "Process starts"}
+    assert {p for p in empty if not any(silent(s.name) for s in lint.selectors(about[p]))} == set()

@@ -99,6 +99,13 @@ def unequal_fleet(form):
     return [idle, *busy], []
 
 
+def an_average_counts_the_idle(form):
+    """One process of three is idle; another one opens 2.7 times the average, and 1.8 times as many for each request."""
+    idle = Pool(form=form, instance="shop-2:8000").run(80, requests=0)
+    calm = Pool(form=form, instance="shop-1:8000").run(80)
+    return [idle, calm, Pool(form=form, instance="shop-0:8000").run(60).run(20, new=0.036)], []
+
+
 def spike_after_a_restart(form):
     """Twenty minutes after a restart the process is no longer new."""
     pool = Pool(form=form).run(40).gone(0.25).restart().run(19.75).run(12, new=0.6)
@@ -261,7 +268,7 @@ def client_per_request_after_a_restart(form):
 def stale_after_a_restart(form):
     few = {c.SERVER_DISCONNECTED: 0.01, c.KEEPALIVE_EXPIRED: 0.09}
     many = {c.SERVER_DISCONNECTED: 0.09, c.KEEPALIVE_EXPIRED: 0.01}
-    pool = Pool(form=form).run(20, new=0.1, closed=few).restart().run(42, new=0.1, closed=many).run(20, new=0.1)
+    pool = Pool(form=form).run(20, new=0.1, closed=few).restart().run(42, new=0.1, closed=many).run(30, new=0.1)
     return [pool], [Fire(STALE_REUSE, pool, 57.5, 82)]
 
 

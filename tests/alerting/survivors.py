@@ -1,6 +1,20 @@
 """Why a mutant of a rule that survives is no fault: the two rules are the same, on every history there can be."""
 
-REASONS: dict[tuple[str, str], str] = {}
+from poolscope.alerts.rules import CREATION_SPIKE, STALLED
+
+THERE = "the right side of `and` says only whether there was a pool: its value is not read, and it is there either way"
+ANY = "no term is below 0, so the sum is above 0 exactly where the greatest is"
+
+REASONS = {
+    (CREATION_SPIKE, "sum without #6 -> max without"): THERE,
+    (CREATION_SPIKE, "sum without #6 -> count without"): THERE,
+    (CREATION_SPIKE, "sum without #7 -> max without"): ANY,
+    (STALLED, "sum without #2 -> max without"): ANY,
+    (STALLED, "sum without #3 -> max without"): THERE,
+    (STALLED, "sum without #3 -> count without"): THERE,
+    (STALLED, "sum without #4 -> max without"): ANY,
+    (STALLED, "increase( #1 -> rate("): "a rate is the increase over the window's length: both are above 0, or neither",
+}
 
 
 def equivalence(alert: str, what: str) -> str:
