@@ -35,10 +35,11 @@ test: setup tools oldest ## run every test
 
 # What the oldest httpx and httpcore have not: private names that two tests reach for, the fault of the keep-alive limit
 # (later versions have it), the mapping of a TLS failure to ConnectError, a sync pool that loses no socket under threads.
+# Transparency is asked for in two colours, for the sake of time.
 OLDEST_LACKS := nobody_closed or never_exceed_the_limit or keepalive_limit_throws or tls_failure or \
-	(every_scrape_under_load and sync)
-OLDEST_TESTS := $(addprefix tests/test_,moments.py close_reasons.py faults.py sinks.py sinks_equal.py sinks_load.py \
-	sinks_raising.py multiprocess.py)
+	(every_scrape_under_load and sync) or (wrapped_transport_shows and trio)
+OLDEST_TESTS := $(addprefix tests/test_,moments.py close_reasons.py faults.py transparency.py sinks.py sinks_equal.py \
+	sinks_load.py multiprocess.py)
 
 oldest: .venv-oldest/.done ## run the transports' and sinks' tests with the oldest supported versions
 	TEST_FLAVOURS=httpx .venv-oldest/bin/python -m pytest $(OLDEST_TESTS) -k 'not ($(OLDEST_LACKS))' -p no:cacheprovider
