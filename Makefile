@@ -34,10 +34,10 @@ test: setup tools oldest ## run every test
 	$(BIN)/python -m pytest
 
 # What the oldest httpx and httpcore have not: private names that two tests reach for, the fault of the keep-alive limit
-# (later versions have it), the mapping of a TLS failure to ConnectError, a sync pool that loses no socket under threads.
+# (later versions have it), the mapping of a TLS failure to ConnectError.
 # Transparency is asked for in two colours, for the sake of time.
 OLDEST_LACKS := nobody_closed or never_exceed_the_limit or keepalive_limit_throws or tls_failure or \
-	(every_scrape_under_load and sync) or (wrapped_transport_shows and trio)
+	(wrapped_transport_shows and trio)
 OLDEST_TESTS := $(addprefix tests/test_,moments.py close_reasons.py faults.py transparency.py sinks.py sinks_equal.py \
 	sinks_load.py multiprocess.py)
 

@@ -1,8 +1,8 @@
 """`tests/` is on the path (pytest puts it there): tests import `harness`, `transparency`."""
 
 import pytest
-from driving import Kit
 
+from driving import Kit
 from poolscope import _names, _origins
 
 
