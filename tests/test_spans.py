@@ -7,7 +7,7 @@ import pytest
 from driving import kits, reached, together
 from harness import H2Server, HttpProxy, Server, SocksProxy, client_context, refused_port, server_context
 from poolscope import _contract as c
-from spanning import SETUP, SOCKET, TLS, WAIT, tracing
+from spanning import SETUP, SOCKET, TLS, WAIT, run, tracing
 
 
 def held(peer):
@@ -34,7 +34,7 @@ def test_a_cold_request_shows_its_set_up_and_a_warm_one_nothing(kit):
                 await driver.get(server.url("/a?b=c"))
                 await driver.get(server.url())
 
-        kit.run(story)
+        run(kit, story)
         tree = tracer.tree()
         cold, warm = tree.clients
         assert tree.shape(tree.one("test")) == {"GET": {}}  # of two children of one name, the last
@@ -55,7 +55,7 @@ def test_the_client_span_says_what_the_conventions_ask(kit):
         async def story(driver):
             await driver.get(server.url("/a?b=c#d"))
 
-        kit.run(story)
+        run(kit, story)
         attributes = tracer.tree().clients[0].attributes
         assert attributes.pop(c.CONNECTION_ID) > 0
         assert 0 <= attributes.pop(c.WAIT_SECONDS) < 5
@@ -81,7 +81,7 @@ def test_a_tls_handshake_is_a_span_after_the_sockets(kit):
         async def story(driver):
             await driver.get(server.url(host="localhost"))
 
-        kit.run(story, verify=client_context())
+        run(kit, story, verify=client_context())
         tree = tracer.tree()
         assert tree.shape(tree.clients[0]) == {SETUP: {SOCKET: {}, TLS: {}}}
         socket, tls = tree.children(tree.one(SETUP))
@@ -103,7 +103,7 @@ def test_a_queued_request_shows_its_wait(kit):
                 await waiting(kit)
                 server.gate("go").set()
 
-        seen = kit.run(story, limits=kit.limits(1, 1))
+        seen = run(kit, story, limits=kit.limits(1, 1))
         tree = tracer.tree()
         wait = tree.one(WAIT)
         assert tree.parent(wait).attributes["url.full"].endswith("/second")
@@ -127,7 +127,7 @@ def test_a_pool_timeout_fails_the_wait_and_the_client_span(kit):
                 assert isinstance(outcome, kit.http.PoolTimeout)
                 server.gate("go").set()
 
-        kit.run(story, limits=kit.limits(1, 1))
+        run(kit, story, limits=kit.limits(1, 1))
         tree = tracer.tree()
         wait = tree.one(WAIT)
         client = tree.parent(wait)
@@ -154,7 +154,7 @@ def test_a_cancelled_request_ends_its_spans(kit, when):
                     await waiting(kit)
                 group.cancel_scope.cancel()
 
-        kit.run(story, limits=kit.limits(1, 1))
+        run(kit, story, limits=kit.limits(1, 1))
         name = "Cancelled" if kit.colour == "trio" else "CancelledError"
         tree = tracer.tree()
         assert len(tree.clients) == (2 if when == "waiting" else 1)
@@ -172,7 +172,7 @@ def test_a_connection_that_is_refused_fails_its_set_up(kit):
             (outcome,) = await together(lambda: driver.get(f"http://127.0.0.1:{port}/"))
             assert isinstance(outcome, kit.http.ConnectError)
 
-        kit.run(story, retries=1)
+        run(kit, story, retries=1)
         tree = tracer.tree()
         first, second = tree.named(SETUP)
         for setup in (first, second):
@@ -194,7 +194,7 @@ def test_a_failed_handshake_is_where_the_set_up_failed(kit):
             (outcome,) = await together(lambda: driver.get(server.url()))
             assert isinstance(outcome, kit.http.ConnectError)
 
-        kit.run(story, verify=client_context())
+        run(kit, story, verify=client_context())
         tree = tracer.tree()
         errors = {span.short: span.error for span in tree.spans if span.kind == "INTERNAL"}
         assert errors == {SETUP: True, SOCKET: False, TLS: True}
@@ -209,7 +209,7 @@ def test_http2_requests_that_join_link_to_the_set_up(kit):
             await together(*[lambda: driver.get(server.url())] * 3)
             await driver.get(server.url("/later"))
 
-        kit.run(story, http2=True, verify=client_context())
+        run(kit, story, http2=True, verify=client_context())
         tree = tracer.tree()
         setup = tree.one(SETUP)
         sources = {span.attributes[c.SOURCE]: span.links for span in tree.clients}
@@ -230,7 +230,7 @@ def test_a_proxied_request_names_the_origin_and_whom_it_connected_to(kit, way):
         async def story(driver):
             await driver.get(server.url())
 
-        kit.run(story, proxy=proxy.url, verify=client_context())
+        run(kit, story, proxy=proxy.url, verify=client_context())
         tree = tracer.tree()
         assert tree.shape(tree.clients[0]) == {SETUP: {SOCKET: {}, **({TLS: {}} if tls else {})}}
         assert tree.one(SETUP).name == f"{SETUP} 127.0.0.1:{server.port}"
@@ -256,7 +256,7 @@ def test_each_hop_of_a_redirect_is_a_client_span_that_counts(kit):
                 await driver.get(server.url("/old"), follow_redirects=True)
                 await driver.get(server.url("/other"))
 
-        kit.run(story)
+        run(kit, story)
         tree = tracer.tree()
         urls = [span.attributes["url.full"].rsplit("/")[-1] for span in tree.clients]
         counts = [span.attributes.get("http.request.resend_count") for span in tree.clients]
@@ -286,7 +286,7 @@ def test_the_client_span_ends_with_the_body_or_at_the_headers(kit, ends):
             await driver.close(response)
             assert len(tracer.tree().clients) == 1
 
-        kit.run(story)
+        run(kit, story)
 
 
 @kits(flavours=["httpx"], colours=["asyncio", "sync"])
@@ -298,7 +298,7 @@ def test_an_error_status_is_an_error_of_the_client(kit, status, error):
         async def story(driver):
             await driver.get(server.url())
 
-        kit.run(story)
+        run(kit, story)
         (client,) = tracer.tree().clients
         assert (client.error, client.attributes.get("error.type")) == (error is not None, error)
 
@@ -316,7 +316,7 @@ def test_events_stand_in_for_spans(kit):
                 await waiting(kit)
                 server.gate("go").set()
 
-        kit.run(story, limits=kit.limits(1, 1))
+        run(kit, story, limits=kit.limits(1, 1))
         tree = tracer.tree()
         first, second = tree.clients
         assert len(tree.spans) == 2
@@ -336,7 +336,7 @@ def test_off_means_no_span_of_ours(kit):
             with tracer.span():
                 await driver.get(server.url())
 
-        kit.run(story)
+        run(kit, story)
         assert [span.name for span in tracer.tree().spans] == ["test"]
         assert "traceparent" not in server.requests[0].headers
 
@@ -352,7 +352,7 @@ def test_a_transport_without_a_pool_has_its_client_span(kit):
             return kit.http.Response(200)
 
         transport = kit.ours.InstrumentedSyncTransport(kit.http.MockTransport(answer), sinks=kit.sinks)
-        with kit.http.Client(transport=transport) as client:
+        with kit.http.Client(verify=False, transport=transport) as client:
             response = client.get("http://mock/")
         (span,) = tracer.tree().spans
         assert span.kind == "CLIENT"

@@ -14,7 +14,7 @@ from driving import kits, reached, together
 from harness import Server
 from poolscope import OpenTelemetrySink, PrometheusSink
 from poolscope import _contract as c
-from spanning import tracing
+from spanning import run, tracing
 
 
 def exemplars(registry):
@@ -32,7 +32,7 @@ def test_openmetrics_names_the_trace_of_a_wait(kit):
             for _ in range(3):
                 await driver.get(server.url())
 
-        kit.run(story)
+        run(kit, story)
         clients = tracer.tree().clients
         found = exemplars(kit.registry)
         assert {name for name, _ in found} == {c.WAIT_TIME.prometheus_name + "_bucket"}
@@ -64,7 +64,7 @@ def test_a_pool_timeout_leaves_its_trace_where_its_wait_is(kit):
                 await together(lambda: driver.get(server.url("/late"), timeout=kit.http.Timeout(10, pool=0.02)))
                 server.gate("go").set()
 
-        kit.run(story, limits=kit.limits(1, 1))
+        run(kit, story, limits=kit.limits(1, 1))
         (late,) = [span for span in tracer.tree().clients if span.error]
         ids = [exemplar.labels["span_id"] for _, exemplar in exemplars(kit.registry) if exemplar.value >= 0.02]
         assert ids == [late.span_id.hex()]
@@ -80,8 +80,8 @@ def test_only_sampled_requests_leave_exemplars(sampler):
     with tracing(sampler=sampler) as tracer, Server() as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(trace, "_TRACER_PROVIDER", tracer.provider)
         registry = CollectorRegistry()
-        transport = InstrumentedSyncTransport(name="pool", sinks=[PrometheusSink(registry)])
-        with httpx.Client(transport=transport) as client, tracer.span():
+        transport = InstrumentedSyncTransport(verify=False, name="pool", sinks=[PrometheusSink(registry)])
+        with httpx.Client(verify=False, transport=transport) as client, tracer.span():
             client.get(server.url())
         found = exemplars(registry)
         if sampler is ALWAYS_OFF:
@@ -99,8 +99,8 @@ def test_without_a_tracer_the_prometheus_sink_puts_nothing_on_the_pool():
 
     with tracing() as tracer, Server() as server, pytest.MonkeyPatch.context() as patch:
         registry = CollectorRegistry()
-        transport = InstrumentedSyncTransport(name="pool", sinks=[PrometheusSink(registry)])
-        with httpx.Client(transport=transport) as client:
+        transport = InstrumentedSyncTransport(verify=False, name="pool", sinks=[PrometheusSink(registry)])
+        with httpx.Client(verify=False, transport=transport) as client:
             client.get(server.url())
             assert transport.observer.tracing is None
             assert "handle_request" not in vars(transport._pool)
@@ -127,7 +127,7 @@ def test_otlp_names_the_trace_of_a_wait_although_others_record_it(kit, spans):
             with tracer.span("stranger"):
                 meter_provider.force_flush()
 
-        kit.run(story)
+        run(kit, story)
         meter_provider.shutdown()
         tree = tracer.tree()
         own = (tree.clients if spans == "spans" else tree.named("mine"))[0]

@@ -17,7 +17,7 @@ from driving import kits
 from harness import Server
 from poolscope import OpenTelemetrySink
 from poolscope.sinks import _client_span
-from spanning import SETUP, SOCKET, tracing
+from spanning import SETUP, SOCKET, run, tracing
 
 
 class Counting:
@@ -49,7 +49,7 @@ def test_an_unsampled_request_costs_no_span_work_below_the_samplers_question(kit
         async def story(driver):
             await driver.get(server.url())
 
-        kit.run(story)
+        run(kit, story)
         assert counting.started == ["GET"]
         assert int(server.requests[0].headers["traceparent"].rsplit("-", 1)[1]) & 1 == 0
 
@@ -64,7 +64,7 @@ def test_what_is_suppressed_makes_no_span(kit, suppress):
             with tracer.span(), suppress():
                 await driver.get(server.url())
 
-        kit.run(story)
+        run(kit, story)
         assert [span.name for span in tracer.tree().spans] == ["test"]
         assert "traceparent" not in server.requests[0].headers
 
@@ -83,8 +83,8 @@ def test_an_exporter_that_speaks_httpx_makes_no_spans_of_itself(kit):
     provider = TracerProvider()
     sink = OpenTelemetrySink(tracer_provider=provider)
     with Server() as server:
-        transport = kit.ours.InstrumentedSyncTransport(name="exporter", sinks=[sink])
-        with kit.http.Client(transport=transport) as client:
+        transport = kit.ours.InstrumentedSyncTransport(verify=False, name="exporter", sinks=[sink])
+        with kit.http.Client(verify=False, transport=transport) as client:
             provider.add_span_processor(SimpleSpanProcessor(Exporter()))
             client.get(server.url("/work"))
             provider.shutdown()
@@ -107,7 +107,7 @@ def test_baggage_and_tracestate_go_out_as_they_are(kit):
             finally:
                 otel.detach(token)
 
-        kit.run(story)
+        run(kit, story)
         headers = server.requests[0].headers
         assert (headers["tracestate"], headers["baggage"]) == ("vendor=x1", "user=7")
         client = tracer.tree(whole=False).clients[0]
@@ -131,7 +131,7 @@ def test_the_users_request_keeps_its_own_headers(kit):
                 assert "traceparent" not in one.request.headers
                 assert one.request.headers["x-mine"] == "1"
 
-        kit.run(story)
+        run(kit, story)
         assert tracer.tree()
         for peer_request in server.requests:
             assert "," not in peer_request.headers["traceparent"]
@@ -164,7 +164,7 @@ def test_configured_query_keys_are_redacted_in_the_span(kit):
         async def story(driver):
             await driver.get(server.url("/?token=secret&sig=secret"))
 
-        kit.run(story)
+        run(kit, story)
         assert tracer.tree().clients[0].attributes["url.full"].endswith("/?token=REDACTED&sig=REDACTED")
 
 
@@ -199,7 +199,7 @@ def test_without_an_sdk_there_are_no_spans_and_none_is_looked_for_at_the_pool():
         from poolscope import InstrumentedSyncTransport
         with Server() as server:
             transport = InstrumentedSyncTransport(name="pool")
-            with httpx.Client(transport=transport) as client:
+            with httpx.Client(verify=False, transport=transport) as client:
                 client.get(server.url())
             print(sorted(server.requests[0].headers), "handle_request" in vars(transport._pool))
     """
@@ -219,5 +219,5 @@ def test_an_sdk_that_is_set_up_later_is_found_by_the_next_request(kit, monkeypat
             monkeypatch.setattr(trace, "_TRACER_PROVIDER", tracer.provider)
             await driver.get(server.url("/after"))
 
-        kit.run(story)
+        run(kit, story)
         assert [span.attributes["url.full"].rsplit("/", 1)[1] for span in tracer.tree().clients] == ["after"]

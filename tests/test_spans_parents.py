@@ -8,7 +8,7 @@ from opentelemetry import trace
 from driving import kits, reached, together
 from harness import Server
 from poolscope import _contract as c
-from spanning import SETUP, SOCKET, WAIT, tracing
+from spanning import SETUP, SOCKET, WAIT, run, tracing
 
 REQUESTS = 200
 
@@ -25,7 +25,7 @@ def test_200_requests_at_once_each_have_their_own_spans(kit):
 
             await together(*[partial(one, number) for number in range(REQUESTS)])
 
-        kit.run(story, limits=kit.limits(5, 5), timeout=50)
+        run(kit, story, limits=kit.limits(5, 5), timeout=50)
         tree = tracer.tree()
         assert len(tree.clients) == REQUESTS
         for client in tree.clients:
@@ -49,7 +49,7 @@ def test_a_connection_that_the_pool_closes_leaves_no_span_under_the_request_that
             await driver.get(one.url())
             await driver.get(other.url())
 
-        seen = kit.run(story, limits=kit.limits(1, 1))
+        seen = run(kit, story, limits=kit.limits(1, 1))
         assert seen.reasons()["evicted"] == 1
         tree = tracer.tree()
         first, second = tree.clients
@@ -72,7 +72,7 @@ def test_nothing_of_a_request_is_current_after_it(kit):
                 assert trace.get_current_span() is mine
             assert trace.get_current_span() is trace.INVALID_SPAN
 
-        kit.run(story)
+        run(kit, story)
 
 
 @kits(colours=["asyncio", "trio"])
@@ -87,7 +87,7 @@ def test_a_response_that_is_dropped_unclosed_ends_its_span(kit):
             gc.collect()
             await driver.get(server.url("/next"))
 
-        kit.run(story)
+        run(kit, story)
         assert [span.attributes["url.full"].rsplit("/", 1)[1] for span in tracer.tree().clients] == ["dropped", "next"]
 
 
@@ -108,7 +108,7 @@ def test_a_request_put_back_by_its_connection_shows_what_it_went_through(kit):
             await reached(server, "closed")
             await driver.get(server.url("/2"))
 
-        kit.run(story)
+        run(kit, story)
         tree = tracer.tree()
         assert [tree.shape(client) for client in tree.clients] == [{SETUP: {SOCKET: {}}}] * 2
         assert len({span.attributes[c.CONNECTION_ID] for span in tree.clients}) == 2
@@ -130,7 +130,7 @@ def test_a_fault_in_tracing_ends_tracing_and_not_the_request(kit, caplog, monkey
                 assert (await driver.get(server.url())).status_code == 200
             assert trace.get_current_span() is trace.INVALID_SPAN
 
-        seen = kit.run(story)
+        seen = run(kit, story)
         assert seen(c.ACQUISITIONS) == 3
         assert len([record for record in caplog.records if "OpenTelemetrySink" in record.getMessage()]) == 1
         assert tracer

@@ -19,6 +19,11 @@ _FRAMES = 25
 """How far from the transport the client may be: users wrap transports in transports, but not that often."""
 
 
+def present() -> bool:
+    """Whether theirs is loaded at all; if not, there is nothing to look for."""
+    return _THEIRS in sys.modules
+
+
 def wraps(transport: Any) -> bool:
     """Whether a transport is one of theirs, which wraps another in `_transport`."""
     return any(cls.__module__ == _THEIRS for cls in type(transport).__mro__)

@@ -80,13 +80,19 @@ class Tracing:
     def enter(self, checkout: Checkout, handle: Handle, request: Any, pool: str) -> tuple[Handle, Any, Leave | None]:
         """Take a request that enters the transport."""
         current = otel.get_current()
-        around = _foreign.around()
-        inside, handle = _foreign.inside(handle, pass_all=around)
+        around = inside = False
+        present = _foreign.present()
+        if present:
+            around = _foreign.around()
+            inside, handle = _foreign.inside(handle, pass_all=around)
         if around or inside or suppressed(current):
             checkout.measured_elsewhere = True
             return handle, request, None
         if self.tracer is None:
-            return handle, request, None
+            if not present or self.mode == "off":
+                return handle, request, None
+            alone = otel.set_value(_HTTP_KEY, True, current)  # one of theirs may be where we cannot look
+            return handle, request, partial(otel.detach, otel.attach(alone))
         span = _client_span.start(self.tracer, request, current, self.redacted)
         context = otel.set_value(_HTTP_KEY, True, trace.set_span_in_context(span, current))
         sent = _client_span.carrying(request, context)
