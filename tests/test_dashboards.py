@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,10 @@ def test_a_panel_that_is_too_wide_trips(name="connection-pool"):
     tree = board(name)
     tree["panels"][0]["gridPos"]["w"] = 25
     assert list(lint.nothing_overlaps(tree)) != []
+
+
+def test_pictures_and_pages_that_the_docs_show_exist():
+    text = (ROOT / "docs/dashboards.md").read_text()
+    links = re.findall(r"\]\(([^):]+)\)", text)
+    assert links
+    assert [link for link in links if not (ROOT / "docs" / link).exists()] == []

@@ -13,7 +13,7 @@ from poolscope.alerts.rules import rules
 
 DONE = json.loads(RESULT.read_text())
 SURVIVORS = {(row["alert"], row["mutant"]) for row in DONE["survivors"]}
-SAMPLE = 5
+SAMPLE = 3
 
 
 def test_the_result_stands_for_these_rules_and_histories():
