@@ -17,7 +17,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from alerting import asking, lint  # noqa: E402
 from alerting.history import Plan, Writer, moment  # noqa: E402
 from alerting.servers import backfill, prometheus  # noqa: E402
-
 from poolscope.alerts.rules import rules  # noqa: E402
 
 MINUTES = 75
