@@ -47,7 +47,7 @@ def run_instrumented(receiver, flavour, colour, *urls, without=""):
     ],
 )
 def test_a_program_run_under_opentelemetry_instrument_sends_its_spans_and_metrics(flavour, colour, without, whose):
-    """With OpenTelemetry's own instrumentation and without it: one client span a request, the set-up under the first."""
+    """With OpenTelemetry's own instrumentation and without it: one client span each, the set-up under the first."""
     with Receiver() as receiver, Server() as server:
         printed = run_instrumented(receiver, flavour, colour, server.url("/1"), server.url("/2"), without=without)
         assert printed[:2] == ["ok", "ok"]

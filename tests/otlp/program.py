@@ -11,7 +11,7 @@ http = importlib.import_module(flavour)
 async def ask():
     async with http.AsyncClient() as client:
         for url in urls:
-            print((await client.get(url)).text)
+            sys.stdout.write((await client.get(url)).text + "\n")
 
 
 if colour == "async":
@@ -19,5 +19,5 @@ if colour == "async":
 else:
     with http.Client() as client:
         for url in urls:
-            print(client.get(url).text)
-print(*sorted({"httpx", "httpx2"} & sys.modules.keys()))
+            sys.stdout.write(client.get(url).text + "\n")
+sys.stdout.write(" ".join(sorted({"httpx", "httpx2"} & sys.modules.keys())) + "\n")
