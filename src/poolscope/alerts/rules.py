@@ -72,7 +72,7 @@ def percent(ratio: float) -> str:
 Row = tuple[str, str, Callable[[Selectors, Settings], str], float, str, str]
 
 
-def _loud(s: Settings) -> list[Row]:
+def _pressed(s: Settings) -> list[Row]:
     slow = number(s.slow_seconds)
     return [
         (
@@ -110,6 +110,11 @@ def _loud(s: Settings) -> list[Row]:
                 f"{number(s.creation_times_usual)} times what the service's instances opened on average."
             ),
         ),
+    ]
+
+
+def _stuck(s: Settings) -> list[Row]:
+    return [
         (
             STALLED,
             CRITICAL,
@@ -132,7 +137,7 @@ def _loud(s: Settings) -> list[Row]:
     ]
 
 
-def _quiet(s: Settings) -> list[Row]:
+def _lost(s: Settings) -> list[Row]:
     return [
         (
             LEAKS,
@@ -153,6 +158,11 @@ def _quiet(s: Settings) -> list[Row]:
             "Slots of a connection pool are lost until the process restarts.",
             f"{WHICH} has lost {{{{ $value }}}} slots: no request owns them and no request can have them.",
         ),
+    ]
+
+
+def _wasteful(s: Settings) -> list[Row]:
+    return [
         (
             KEEP_ALIVE_CHURN,
             WARNING,
@@ -204,5 +214,5 @@ def rules(settings: Settings | None = None, selector: str = "", links: Links | N
             links.runbook(name),
             links.dashboard(),
         )
-        for name, severity, expression, hold, summary, description in _loud(s) + _quiet(s)
+        for name, severity, expression, hold, summary, description in _pressed(s) + _stuck(s) + _lost(s) + _wasteful(s)
     ]
