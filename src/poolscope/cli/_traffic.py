@@ -2,26 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import httpx
-from prometheus_client import CollectorRegistry
 
-from poolscope import InstrumentedTransport, PrometheusSink
+from poolscope import InstrumentedTransport, Sink
 from poolscope.cli._stages import KEPT_ALIVE, SLOTS, Load
 
 Clients = Mapping[str, httpx.AsyncClient]
 
 
 @contextlib.asynccontextmanager
-async def clients(registry: CollectorRegistry) -> AsyncIterator[Clients]:
-    """Make one client for each pool; their metrics go to `registry`."""
-    sink = PrometheusSink(registry=registry)
+async def clients(sinks: Sequence[Sink]) -> AsyncIterator[Clients]:
+    """Make one client for each pool; what they tell goes to `sinks`."""
     made: dict[str, httpx.AsyncClient] = {}
     async with contextlib.AsyncExitStack() as stack:
         for name, kept_alive in KEPT_ALIVE.items():
             limits = httpx.Limits(max_connections=SLOTS, max_keepalive_connections=kept_alive)
-            transport = InstrumentedTransport(name=name, sinks=[sink], limits=limits)
+            transport = InstrumentedTransport(name=name, sinks=sinks, limits=limits)
             made[name] = await stack.enter_async_context(httpx.AsyncClient(transport=transport, trust_env=False))
         yield made
 

@@ -10,15 +10,16 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import httpx
 import typer
 from prometheus_client import CollectorRegistry, start_http_server
 
+from poolscope import PrometheusSink, Sink
 from poolscope._contract import POOL, PORT
-from poolscope.cli import _server, _stack, _traffic
+from poolscope.cli import _otlp, _server, _stack, _traffic
 from poolscope.cli._display import Display, Plan, Results, display
 from poolscope.cli._errors import CommandError
 from poolscope.cli._exposition import Scrape, Window, scrape
@@ -38,6 +39,9 @@ def demo(
     stack: Annotated[
         bool, typer.Option("--stack", help="Run this machine's Prometheus and Alertmanager beside it, with the alerts.")
     ] = False,
+    otlp: Annotated[
+        str, typer.Option(metavar="URL", help="Also send traces and metrics to the collector at this URL (OTLP).")
+    ] = "",
 ) -> int:
     """Put a pool under load on loopback; show what its metrics say.
 
@@ -51,6 +55,7 @@ def demo(
         _metrics_server(port, registry) as bound,
         _server.origins(2) as (fast_port, slow_port),
         _beside(bound) if stack else contextlib.nullcontext(),
+        _otlp.sending(otlp) as sinks,
     ):
         plan = Plan(
             f"http://127.0.0.1:{bound}/metrics",
@@ -63,7 +68,7 @@ def demo(
             ),
         )
         shown = display(plan)
-        results = _run(_Run(bound, plan, shown), registry)
+        results = _run(_Run(bound, plan, shown), [PrometheusSink(registry), *sinks])
     shown.summary(results)
     return 0 if all(finding.ok for _, findings in results for finding in findings) else 1
 
@@ -103,7 +108,7 @@ class _Run:
         self._recent: deque[Scrape] = deque(maxlen=11)
         self._before: _traffic.Workers | None = None
 
-    async def run(self, registry: CollectorRegistry) -> Results:
+    async def run(self, sinks: Sequence[Sink]) -> Results:
         """Run the stages; return each with its findings."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  # a coroutine that asyncio runs has one
@@ -111,7 +116,7 @@ class _Run:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         results = []
         with self._shown as shown:
-            async with _traffic.clients(registry) as clients, asyncio.TaskGroup() as tasks:
+            async with _traffic.clients(sinks) as clients, asyncio.TaskGroup() as tasks:
                 for stage in self._plan.stages:
                     shown.begin(stage)
                     window = await self._stage(stage, _traffic.Workers(tasks, clients[stage.pool], stage.loads))
@@ -146,9 +151,9 @@ class _Run:
         return taken
 
 
-def _run(run: _Run, registry: CollectorRegistry) -> Results:
+def _run(run: _Run, sinks: Sequence[Sink]) -> Results:
     try:
-        return asyncio.run(run.run(registry))
+        return asyncio.run(run.run(sinks))
     except KeyboardInterrupt:
         raise CommandError("interrupted", _INTERRUPTED) from None
     except asyncio.CancelledError:
