@@ -6,9 +6,9 @@ import weakref
 
 import anyio
 import pytest
+
 from driving import kits
 from harness import HttpProxy, Server
-
 from poolscope import PrometheusSink, instrument, uninstrument
 from poolscope import _contract as c
 
@@ -97,8 +97,8 @@ def test_a_client_that_has_connections_is_counted_from_then_on(kit):
 
 
 @kits()
-def test_a_given_transport_is_wrapped_and_wrapped_again_is_wrapped_once(kit):
-    """Two wrappers of one transport, and a wrapper of a wrapper, share one instrumentation."""
+def test_a_given_transport_is_wrapped_and_wrapped_again_is_wrapped_once(kit, caplog):
+    """Two wrappers of one transport, and a wrapper of a wrapper, share one instrumentation, and say so."""
     with Server() as server:
         bare = bare_of(kit, limits=kit.limits(7, 3))
         sinks = [PrometheusSink(kit.registry)]
@@ -106,6 +106,9 @@ def test_a_given_transport_is_wrapped_and_wrapped_again_is_wrapped_once(kit):
         second = ours_of(kit)(bare, name="other", sinks=sinks)
         third = ours_of(kit)(second, name="third", sinks=sinks)
         assert first.snapshot() == second.snapshot() == third.snapshot()
+        assert [record.getMessage() for record in caplog.records] == 2 * [
+            "poolscope: pool 'shop' is instrumented already; the name and sinks given a second time are not used"
+        ]
         assert drive(kit, client_of(kit, transport=third), server.url()) == [200]
     seen = kit.scrape()
     assert seen(c.CHECKOUTS) == seen(c.OPENED) == seen(c.POOLS_OPENED) == 1

@@ -81,9 +81,9 @@ B = (POOL, ADDRESS, PORT)
 S = (ADDRESS, PORT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """One row of the contract.
+    """One row of the contract. A row equals itself alone: it is a key wherever a point is, and hashes as an object.
 
     name: OpenTelemetry's name. unit: UCUM. labels: every label a point carries, in order.
     buckets: upper bounds of a histogram, else empty. opt_in: off unless asked for.

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 from weakref import ref
 
 from poolscope._pool import Pool
@@ -23,12 +23,7 @@ from poolscope._transitions import ACTIVE, ESTABLISHING, RESERVED
 
 logger = logging.getLogger("poolscope")
 
-A = ParamSpec("A")
 R = TypeVar("R")
-
-
-def _nothing() -> None:
-    return None
 
 
 class Owner:
@@ -72,9 +67,8 @@ class Observer:
         except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
             self.fault()
             return None
-        for subscription in self._subscriptions:
-            if subscription.queue:
-                self._deliver(subscription)
+        if self._subscriptions:
+            self._deliver()
         return result
 
     def take(self, step: Callable[..., R], *args: object) -> R | None:
@@ -212,7 +206,9 @@ class Observer:
             now = self._clock()
             self._settle(now)
             self._reconcile(now)
-            return look(now)
+            seen = look(now)
+        self._deliver()  # what was settled just now may be the last that this pool has to say
+        return seen
 
     def _settle(self, now: float) -> None:
         while self._deferred:
@@ -233,13 +229,16 @@ class Observer:
             elif connection.state == RESERVED and proxy.is_closed():
                 slots.gone(connection, now)
 
-    def _deliver(self, subscription: Subscription) -> None:
-        try:
-            subscription.flush()
-        except Exception:
-            self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
-            self.pool.journal.unwant(subscription.queue.append)
-            logger.exception("poolscope: sink %r failed and is disabled for pool %r", subscription.sink, self.name)
+    def _deliver(self) -> None:
+        for subscription in self._subscriptions:
+            if not subscription.queue:
+                continue
+            try:
+                subscription.flush()
+            except Exception:
+                self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
+                self.pool.journal.unwant(subscription.queue.append)
+                logger.exception("poolscope: sink %r failed and is disabled for pool %r", subscription.sink, self.name)
 
     def fault(self) -> None:
         """Log, once, that something of ours failed. Called while the exception is handled."""

@@ -56,6 +56,7 @@ class Setup:
         if isinstance(inner, Setup):  # once is enough: share what is there
             self._inner: Any = inner.wrapped
             self._observer: Observer = inner.observer
+            self._share(name, sinks)
         else:
             self._inner = inner
             self._observer = self._observe(name, checked)
@@ -79,12 +80,19 @@ class Setup:
             raise TypeError(f"{kind} takes a transport that is an instance of {wanted}, got {got}")
         return transport
 
-    def _observe(self, name: str | None, sinks: Sequence[Sink] | None) -> Observer:
+    def _share(self, name: str | None, sinks: Sequence[Sink] | None) -> None:
+        if sinks is not None or name not in (None, self._observer.name):
+            message = "poolscope: pool %r is instrumented already; the name and sinks given a second time are not used"
+            logger.warning(message, self._observer.name)
+
+    def _observe(self, name: str | None, checked: Sequence[Sink] | None) -> Observer:
         pool = pool_of(self._inner)
         if pool is not None:
             self._check(pool)
             known = observer_of(pool)
             if known is not None:
+                self._observer = known
+                self._share(name, checked)
                 return known
         limits = (None, None, None) if pool is None else limits_of(pool)
         state = Pool(granted(name) if name else name_of_caller(), limits[0], limits[1])
@@ -99,7 +107,7 @@ class Setup:
                 type(self._inner).__name__,
             )
         owner = observer.own()  # a sink asks at once whether the pool is alive
-        observer.subscribe(_default_sinks() if sinks is None else sinks)
+        observer.subscribe(_default_sinks() if checked is None else checked)
         self._owner = owner
         return observer
 

@@ -35,7 +35,7 @@ class Book:
         self._pools: list[ObservedPool] = []
         self._gone = Reading()
         self._sweep_at = _SWEEP_AT
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # reading a pool may deliver its last events, to a sink that reads, too
 
     def add(self, pool: ObservedPool) -> None:
         """Know a pool from now on. A second time changes nothing."""

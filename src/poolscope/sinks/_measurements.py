@@ -68,3 +68,8 @@ def attributes(metric: c.Metric, labels: LabelValues) -> dict[str, str | int]:
         key: int(value) if key == c.PORT and isinstance(value, str) and value.isdigit() else value
         for key, value in zip(metric.labels, labels, strict=True)
     }
+
+
+def measured_events(*, opt_in: bool) -> list[type[e.Event]]:
+    """Give the events that carry a measurement which is wanted."""
+    return [event for event in MEASURES if opt_in or event is not e.ConnectionReused]

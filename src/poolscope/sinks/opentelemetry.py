@@ -22,7 +22,7 @@ from poolscope._events import Event, RequestEnded
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope.sinks import _rivals
 from poolscope.sinks._book import Book, Cut
-from poolscope.sinks._measurements import MEASURES, attributes
+from poolscope.sinks._measurements import MEASURES, attributes, measured_events
 from poolscope.sinks._tracing import Mode, Tracing, Until
 
 _BATCH = 64
@@ -197,7 +197,7 @@ class _Measured(Subscription):
     """The measurements of one pool on their way to the SDK's histograms."""
 
     def __init__(self, backend: _Backend) -> None:
-        super().__init__(dict.fromkeys(MEASURES, self._record))
+        super().__init__(dict.fromkeys(measured_events(opt_in=c.IDLE_TIME in backend.histograms), self._record))
         self._backend = backend
         self._due: list[Event] = []
         self._recording = threading.Lock()
