@@ -60,17 +60,21 @@ def demo(
         plan = Plan(
             f"http://127.0.0.1:{bound}/metrics",
             stages(fast_port, slow_port, short=fast),
-            (
-                Column(STEADY, {POOL: STEADY}),
-                Column(f"fast :{fast_port}", {POOL: STEADY, PORT: str(fast_port)}, whole=False),
-                Column(f"slow :{slow_port}", {POOL: STEADY, PORT: str(slow_port)}, whole=False),
-                Column(CHURN, {POOL: CHURN}),
-            ),
+            _columns(fast_port, slow_port),
         )
         shown = display(plan)
         results = _run(_Run(bound, plan, shown), [PrometheusSink(registry), *sinks])
     shown.summary(results)
     return 0 if all(finding.ok for _, findings in results for finding in findings) else 1
+
+
+def _columns(fast_port: int, slow_port: int) -> tuple[Column, ...]:
+    return (
+        Column(STEADY, {POOL: STEADY}),
+        Column(f"fast :{fast_port}", {POOL: STEADY, PORT: str(fast_port)}, whole=False),
+        Column(f"slow :{slow_port}", {POOL: STEADY, PORT: str(slow_port)}, whole=False),
+        Column(CHURN, {POOL: CHURN}),
+    )
 
 
 @contextlib.contextmanager
