@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -88,6 +89,21 @@ def test_clients_made_while_instrumented_are_and_others_are_not(kit):
         finally:
             instrumentor.uninstrument()
         assert not hasattr(client_class(verify=False)._transport, "observer")
+
+
+def test_a_flavour_imported_after_uninstrument_is_left_alone():
+    """And instrumenting anew takes it in, once."""
+    code = """
+        from poolscope._instrumentor import PoolscopeInstrumentor
+        PoolscopeInstrumentor().instrument(skip_dep_check=True)
+        PoolscopeInstrumentor().uninstrument()
+        import httpx
+        print(hasattr(httpx.Client.__init__, "__wrapped__"))
+        PoolscopeInstrumentor().instrument(skip_dep_check=True)
+        print(hasattr(httpx.Client.__init__, "__wrapped__"), hasattr(httpx.Client.__init__.__wrapped__, "__wrapped__"))
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.stdout.split(), done.stderr) == (["False", "True", "False"], "")
 
 
 @kits(flavours=["httpx"], colours=["sync"])

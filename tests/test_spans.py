@@ -220,6 +220,59 @@ def test_http2_requests_that_join_link_to_the_set_up(kit):
         assert {span.attributes["network.protocol.version"] for span in tree.clients} == {"2"}
 
 
+@kits(colours=["asyncio", "trio"])
+def test_http2_requests_that_share_an_open_connection_link_to_nothing(kit):
+    """They waited for no set-up."""
+
+    def script(peer):
+        peer.respond(peer.request(), 200, b"ok")
+        held = peer.request()
+        peer.reached("held")
+        peer.respond(peer.request(), 200, b"ok")
+        peer.respond(held, 200, b"ok")
+        peer.request()
+
+    with tracing(kit) as tracer, H2Server(script) as server:
+
+        async def story(driver):
+            await driver.get(server.url("/first"))
+            async with anyio.create_task_group() as group:
+                group.start_soon(driver.get, server.url("/held"))
+                await reached(server, "held")
+                await driver.get(server.url("/shared"))
+
+        run(kit, story, http2=True, verify=client_context())
+        shared = tracer.tree().clients[-1]
+        assert (shared.attributes[c.SOURCE], shared.links) == ("shared", [])
+
+
+@kits()
+def test_a_tunnel_that_the_proxy_refuses_fails_the_set_up_and_not_its_socket(kit):
+    """The socket was connected; what failed came after it, and before TLS."""
+
+    def refuse(peer):
+        peer.request()
+        peer.reached("asked")
+        peer.wait("go")
+        peer.respond(403)
+
+    with tracing(kit) as tracer, Server(refuse) as proxy:
+
+        async def story(driver):
+            async with anyio.create_task_group() as group:
+                group.start_soon(together, lambda: driver.get("https://127.0.0.1:1/"))
+                await reached(proxy, "asked")
+                proxy.gate("go").set()
+
+        run(kit, story, proxy=proxy.url())
+        tree = tracer.tree()
+        setup, socket = tree.one(SETUP), tree.one(SOCKET)
+        assert (setup.error, setup.attributes["error.type"]) == (True, "ProxyError")
+        assert not socket.error
+        assert socket.end < setup.end
+        assert tree.named(TLS) == []
+
+
 @kits()
 @pytest.mark.parametrize("way", ["forward", "tunnel", "socks"])
 def test_a_proxied_request_names_the_origin_and_whom_it_connected_to(kit, way):
@@ -255,12 +308,21 @@ def test_each_hop_of_a_redirect_is_a_client_span_that_counts(kit):
             with tracer.span():
                 await driver.get(server.url("/old"), follow_redirects=True)
                 await driver.get(server.url("/other"))
+                timeouts = {"timeout": {"connect": 5, "read": 5, "write": 5, "pool": 5}}
+                for path in ("/one", "/two"):  # two requests, although their timeouts are one object
+                    await driver.get(server.url(path), extensions=timeouts)
 
         run(kit, story)
         tree = tracer.tree()
         urls = [span.attributes["url.full"].rsplit("/")[-1] for span in tree.clients]
         counts = [span.attributes.get("http.request.resend_count") for span in tree.clients]
-        assert list(zip(urls, counts, strict=True)) == [("old", None), ("new", 1), ("other", None)]
+        assert list(zip(urls, counts, strict=True)) == [
+            ("old", None),
+            ("new", 1),
+            ("other", None),
+            ("one", None),
+            ("two", None),
+        ]
         carried = [request.headers["traceparent"].split("-")[2] for request in server.requests]
         assert carried == [span.span_id.hex() for span in tree.clients]
 

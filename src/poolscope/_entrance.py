@@ -22,7 +22,7 @@ def enter(
     """Let tracing see a request that enters the transport; give what to call, with what, and what to do after it."""
     tracing = observer.tracing
     try:
-        if tracing is not None and checkout is not None and tracing.awake():
+        if tracing is not None and checkout is not None and tracing.awake(checkout.started_at):
             if observer.watch_entrance is not None:
                 watch, observer.watch_entrance = observer.watch_entrance, None
                 watch(observer)

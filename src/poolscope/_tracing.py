@@ -68,8 +68,8 @@ class Tracing(Protocol):
 
     passive: bool
 
-    def awake(self) -> bool:
-        """Whether there is anything to trace for yet."""
+    def awake(self, now: float) -> bool:
+        """Whether there is anything to trace for yet. now: a recent monotonic second."""
 
     def enter(self, checkout: Any, handle: Handle, request: Any, pool: str) -> tuple[Handle, Any, Leave | None]:
         """Take a request that enters the transport; give what to call, with which request, and what to do after it."""

@@ -19,7 +19,7 @@ class Noting:
     def __repr__(self) -> str:
         return "PrometheusSink()"
 
-    def awake(self) -> bool:
+    def awake(self, now: float) -> bool:  # noqa: ARG002 - the protocol's
         """Say that there is something to note: it is only attached where there is a tracer's SDK."""
         return True
 

@@ -29,6 +29,9 @@ _KEY: str = getattr(otel, "_SUPPRESS_INSTRUMENTATION_KEY", _PLAIN_KEY)
 _HTTP_KEY: str = getattr(otel, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation")
 
 
+_LOOK_EVERY_SECONDS = 0.1
+
+
 class Tracing:
     """Traces the requests of one sink's pools.
 
@@ -59,23 +62,26 @@ class Tracing:
         self.redacted = _client_span.REDACTED_KEYS | frozenset(redact)
         self._given = provider
         self._measuring = measuring
+        self._look_at = 0.0
         self.tracer: Tracer | None = None
 
     def __repr__(self) -> str:
         return f"OpenTelemetrySink(spans={self.mode!r})"
 
-    def awake(self) -> bool:
-        """Whether there is an SDK to trace for, or to measure for."""
-        return self.tracer is not None or self._find() or self._measuring()
+    def awake(self, now: float) -> bool:
+        """Whether there is an SDK to trace for, or to measure for. Looks for one now and then."""
+        if self.tracer is None and now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY_SECONDS
+            self._find()
+        return self.tracer is not None or self._measuring()
 
-    def _find(self) -> bool:
+    def _find(self) -> None:
         if self.mode == "off":
-            return False
+            return
         provider = trace.get_tracer_provider() if self._given is None else self._given
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
-            return False
+            return
         self.tracer = provider.get_tracer("poolscope", schema_url=_client_span.SCHEMA)
-        return True
 
     def enter(self, checkout: Checkout, handle: Handle, request: Any, pool: str) -> tuple[Handle, Any, Leave | None]:
         """Take a request that enters the transport."""
