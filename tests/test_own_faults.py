@@ -4,9 +4,9 @@ import logging
 from contextlib import suppress
 
 import pytest
+
 from driving import Kit, together
 from harness import Server
-
 from poolscope._pool import Pool
 from poolscope._seams import Seam
 from poolscope._slots import Slots
@@ -38,8 +38,7 @@ def test_a_fault_in_a_step_costs_no_request(owner, name, colour, monkeypatch, ca
 
     async def story(driver):
         monkeypatch.setattr(owner, name, fail)
-        for url in [server.url(), other.url()] * 4:
-            outcomes.append(await driver.get(url))
+        outcomes.extend([await driver.get(url) for url in [server.url(), other.url()] * 4])
         outcomes.extend(await together(*[lambda: driver.get(server.url())] * 5))
 
     with Server(script) as server, Server() as other, caplog.at_level(logging.ERROR, "poolscope"):
