@@ -41,10 +41,22 @@ def build() -> Page:
 
 def glance(page: Page) -> None:
     """Six numbers, and one strip per pool and instance."""
-    ended = total(rate(c.WAIT_TIME, suffix="_count"))
-    timed_out = f"{total(rate(c.TIMEOUTS))} / {total(rate(c.CHECKOUTS))}"
+    page.add(4, *causes(), *harms())
     page.add(
-        4,
+        7,
+        strips(
+            "When and where: utilization by pool and instance, 20 fullest",
+            "One strip per pool and instance: when it began and how far it has spread. Green is below the alert's line, orange above it, red full.",
+            "percentunit",
+            Query(q.top(20, q.utilization()), q.NAME),
+            *FULL,
+        ),
+    )
+
+
+def causes() -> tuple:
+    """Say how full, how many wait, and how long."""
+    return (
         number(
             "Fullest pool",
             "The highest share of a limit that is in use anywhere. Healthy below 80 %; at 100 % requests wait. Look at the strips for where.",
@@ -68,6 +80,14 @@ def glance(page: Page) -> None:
             Query(or_zero(q.quantile(0.99, c.WAIT_TIME))),
             (S.slow_seconds, RED),
         ),
+    )
+
+
+def harms() -> tuple:
+    """Say what users feel, and what each request pays."""
+    ended = total(rate(c.WAIT_TIME, suffix="_count"))
+    timed_out = f"{total(rate(c.TIMEOUTS))} / {total(rate(c.CHECKOUTS))}"
+    return (
         number(
             f"Checkouts over {SLOW}",
             f"The share of waits that took longer than {SLOW}. Healthy is none; above the line the alert HttpxPoolCheckoutsSlow is due.",
@@ -90,46 +110,16 @@ def glance(page: Page) -> None:
             (S.churn_ratio, ORANGE),
         ),
     )
-    page.add(
-        7,
-        strips(
-            "When and where: utilization by pool and instance, 20 fullest",
-            "One strip per pool and instance: when it began and how far it has spread. Green is below the alert's line, orange above it, red full.",
-            "percentunit",
-            Query(q.top(20, q.utilization()), q.NAME),
-            *FULL,
-        ),
-    )
 
 
 def saturation(page: Page) -> None:
     """Levels under the limit, shares of it, and what would be needed."""
-    limited = f"and on ({q.WHERE}) {q.finite(c.MAX)}"
-    idle = series(c.OPEN_CONNECTIONS, f'{q.LABEL(c.STATE)}="{c.IDLE}"')
-    levels = graph(
-        "Connections against the limit",
-        "In use, being set up and idle, where there is a limit, under the sum of the limits. Healthy leaves room under the dashed line; raise max_connections or shorten the holds.",
-        "short",
-        Query(or_zero(f"sum({series(c.IN_USE)} {limited}) - sum({series(c.ESTABLISHING)} {limited})"), "in use"),
-        Query(or_zero(f"sum({series(c.ESTABLISHING)} {limited})"), "being set up"),
-        Query(or_zero(f"sum({idle} {limited})"), "idle"),
-        Query(or_zero(f"sum({series(c.IN_USE)} and on ({q.WHERE}) {series(c.MAX)} >= 1e15)"), "without a limit"),
-        Query(or_zero(f"sum({q.finite(c.MAX)})"), "limit"),
-        stack=True,
-    )
-    need = f"sum by ({q.WHERE}) ({rate(c.CHECKOUTS)}) * sum by ({q.WHERE}) ({rate(c.USE_TIME, suffix='_sum')}) / (sum by ({q.WHERE}) ({rate(c.USE_TIME, suffix='_count')}) > 0)"
-    sizing = graph(
-        "Sizing: connections needed against the limit",
-        "Little's law: requests a second times the seconds each holds a connection, as a share of the limit, for the 10 neediest. Healthy below 80 %; above 100 % a queue can only grow.",
-        "percentunit",
-        Query(q.top(10, f"({need}) / on ({q.WHERE}) (sum by ({q.WHERE}) ({series(c.MAX)}) > 0)"), q.NAME),
-        lines=FULL,
-        top=1,
-    )
     busy = f"sum by ({q.WHERE}) ({rate(c.BUSY_TIME)}) / on ({q.WHERE}) (max by ({q.WHERE}) ({series(c.MAX)}) * on ({q.WHERE}) sum by ({q.WHERE}) ({series(c.POOLS)}) > 0)"
     page.add(
         9,
-        dashed(coloured(levels, in_use=BLUE, being_set_up=ORANGE, idle=PALE, without_a_limit="#808080"), "limit", RED),
+        dashed(
+            coloured(levels(), in_use=BLUE, being_set_up=ORANGE, idle=PALE, without_a_limit="#808080"), "limit", RED
+        ),
         graph(
             "Utilization, 10 fullest",
             "Slots in use against the limit, as scraped. The line is the alert's: above it for 8 of 10 minutes is HttpxPoolUtilizationHigh.",
@@ -143,7 +133,7 @@ def saturation(page: Page) -> None:
     )
     page.add(
         8,
-        sizing,
+        sizing(),
         graph(
             "Mean utilization, 10 fullest",
             "Exact, from the time that slots were busy: it sees bursts between two scrapes. Far below the sampled curve: short bursts. Absent with several workers behind one address.",
@@ -155,8 +145,38 @@ def saturation(page: Page) -> None:
     )
 
 
+def levels():
+    """Give what the slots do, under the limit."""
+    limited = f"and on ({q.WHERE}) {q.finite(c.MAX)}"
+    idle = series(c.OPEN_CONNECTIONS, f'{q.LABEL(c.STATE)}="{c.IDLE}"')
+    return graph(
+        "Connections against the limit",
+        "In use, being set up and idle, where there is a limit, under the sum of the limits. Healthy leaves room under the dashed line; raise max_connections or shorten the holds.",
+        "short",
+        Query(or_zero(f"sum({series(c.IN_USE)} {limited}) - sum({series(c.ESTABLISHING)} {limited})"), "in use"),
+        Query(or_zero(f"sum({series(c.ESTABLISHING)} {limited})"), "being set up"),
+        Query(or_zero(f"sum({idle} {limited})"), "idle"),
+        Query(or_zero(f"sum({series(c.IN_USE)} and on ({q.WHERE}) {series(c.MAX)} >= 1e15)"), "without a limit"),
+        Query(or_zero(f"sum({q.finite(c.MAX)})"), "limit"),
+        stack=True,
+    )
+
+
+def sizing():
+    """Give what arrivals and holds would need."""
+    need = f"sum by ({q.WHERE}) ({rate(c.CHECKOUTS)}) * sum by ({q.WHERE}) ({rate(c.USE_TIME, suffix='_sum')}) / (sum by ({q.WHERE}) ({rate(c.USE_TIME, suffix='_count')}) > 0)"
+    return graph(
+        "Sizing: connections needed against the limit",
+        "Little's law: requests a second times the seconds each holds a connection, as a share of the limit, for the 10 neediest. Healthy below 80 %; above 100 % a queue can only grow.",
+        "percentunit",
+        Query(q.top(10, f"({need}) / on ({q.WHERE}) (sum by ({q.WHERE}) ({series(c.MAX)}) > 0)"), q.NAME),
+        lines=FULL,
+        top=1,
+    )
+
+
 def waiting(page: Page) -> None:
-    """The queue, its lengths in time, and how it ends."""
+    """The queue, how long it takes, and how it ends."""
     page.add(
         8,
         graph(
@@ -170,9 +190,7 @@ def waiting(page: Page) -> None:
                 "Checkout wait percentiles",
                 f"How long requests wait for a connection, waits that time out included. Healthy is milliseconds at p99; the dashed line is {SLOW}.",
                 "s",
-                Query(q.quantile(0.5, c.WAIT_TIME), "p50"),
-                Query(q.quantile(0.95, c.WAIT_TIME), "p95"),
-                Query(q.quantile(0.99, c.WAIT_TIME), "p99"),
+                *(Query(q.quantile(share, c.WAIT_TIME), f"p{share:.0%}".rstrip("%")) for share in (0.5, 0.95, 0.99)),
                 line=(S.slow_seconds, RED),
                 log=True,
                 nothing="no checkouts",
@@ -196,6 +214,11 @@ def waiting(page: Page) -> None:
             **{f"over_{SLOW.replace(' ', '_')}": ORANGE},
         ),
     )
+    distribution(page)
+
+
+def distribution(page: Page) -> None:
+    """How the waits are spread, the oldest one now, and the verdicts."""
     buckets = f"sum by (le) ({rate(c.WAIT_TIME, suffix='_bucket')})"
     page.add(
         8,

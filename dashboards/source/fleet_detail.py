@@ -17,16 +17,6 @@ def by(metric: c.Metric, label: str) -> Query:
 
 def churn(page: Page) -> None:
     """What is opened and reused, against what is usual, why connections end, and what a set-up costs."""
-    opened = f"avg by ({q.FLEET_LABELS}) (sum by ({q.FLEET_LABELS}, instance) ({rate(c.OPENED)}))"
-    usual = graph(
-        "Creation against its usual level",
-        "Connections an instance opens a second, and three times its service's average of the past hour, dashed. Healthy stays below; a spike with equal traffic is keep-alive that broke.",
-        "ops",
-        Query(opened, "{{job}} {{" + q.POOL + "}}"),
-        Query(q.usual_creation(q.FLEET_LABELS), "line of {{job}} {{" + q.POOL + "}}"),
-        line=(S.creation_per_second, ORANGE),
-        fill=0,
-    )
     per_checkout = f"sum by ({q.WHERE}) ({rate(c.OPENED)}) / (sum by ({q.WHERE}) ({rate(c.CHECKOUTS)}) > 0)"
     page.add(
         8,
@@ -42,7 +32,7 @@ def churn(page: Page) -> None:
             reused=GREEN,
             shared=BLUE,
         ),
-        dashed_all(usual),
+        dashed_all(creation()),
         graph(
             "New connections per checkout, 5 highest",
             "Per pool and instance. Healthy is a few percent; a client that calls seldom may be at 100 % for good reason.",
@@ -52,6 +42,25 @@ def churn(page: Page) -> None:
             nothing="no checkouts",
         ),
     )
+    ends(page)
+
+
+def creation():
+    """Give what is opened, and what is usual."""
+    opened = f"avg by ({q.FLEET_LABELS}) (sum by ({q.FLEET_LABELS}, instance) ({rate(c.OPENED)}))"
+    return graph(
+        "Creation against its usual level",
+        "Connections an instance opens a second, and three times its service's average of the past hour, dashed. Healthy stays below; a spike with equal traffic is keep-alive that broke.",
+        "ops",
+        Query(opened, "{{job}} {{" + q.POOL + "}}"),
+        Query(q.usual_creation(q.FLEET_LABELS), "line of {{job}} {{" + q.POOL + "}}"),
+        line=(S.creation_per_second, ORANGE),
+        fill=0,
+    )
+
+
+def ends(page: Page) -> None:
+    """Why connections end, what the next one costs, and how old they were."""
     setup = graph(
         "Connection set-up time",
         "TCP, proxy and TLS together, and how many attempts fail a second. Healthy is one or two round trips; each new connection pays it.",
@@ -117,6 +126,11 @@ def origins(page: Page) -> None:
             nothing="no checkouts",
         ),
     )
+    requests(page)
+
+
+def requests(page: Page) -> None:
+    """By origin: what the requests themselves do."""
     page.add(
         8,
         graph(

@@ -38,9 +38,12 @@ def build() -> Page:
 
 def glance(page: Page) -> None:
     """Say in eight numbers how the pool is."""
-    timed_out = f"sum(increase({series(c.TIMEOUTS)}[1h]))"
-    page.add(
-        4,
+    page.add(4, *pressing(), *lasting())
+
+
+def pressing() -> tuple:
+    """Say how full it is, who waits and for how long."""
+    return (
         number(
             "Utilization now",
             "Slots in use against the limit. Healthy below 80 %; full means that requests wait.",
@@ -71,6 +74,13 @@ def glance(page: Page) -> None:
             Query(or_zero(q.quantile(0.99, c.WAIT_TIME))),
             (S.slow_seconds, RED),
         ),
+    )
+
+
+def lasting() -> tuple:
+    """Say what failed, what is held or lost, and what is not reused."""
+    timed_out = f"sum(increase({series(c.TIMEOUTS)}[1h]))"
+    return (
         number(
             "Timeouts, last hour",
             "PoolTimeouts: each is an error that a caller saw. Healthy is none.",
@@ -105,24 +115,12 @@ def glance(page: Page) -> None:
 
 def slots(page: Page) -> None:
     """Show the levels under the limit, the mean against the sample, and the idle ones against theirs."""
-    state = f'{LABEL(c.STATE)}="{{}}"'
-    active, idle = (total(series(c.OPEN_CONNECTIONS, state.format(s))) for s in c.STATES)
-    levels = graph(
-        "Slots by what they do",
-        "Serving a request, being set up, lost, and idle, under the limit. In use to the brim with little being served: look at set-up and lost.",
-        "short",
-        Query(active, "serving"),
-        Query(total(series(c.ESTABLISHING)), "being set up"),
-        Query(total(series(c.ORPHANED)), "lost"),
-        Query(idle, "idle"),
-        Query(f"min({q.finite(c.MAX)}) or vector(0)", "limit"),
-        stack=True,
-    )
+    idle = total(series(c.OPEN_CONNECTIONS, f'{LABEL(c.STATE)}="{c.IDLE}"'))
     busy = f"{total(rate(c.BUSY_TIME))} / (max({series(c.MAX)}) * {total(series(c.POOLS))} > 0)"
     hold = f"{total(rate(c.USE_TIME, suffix='_sum'))} / ({total(rate(c.USE_TIME, suffix='_count'))} > 0)"
     page.add(
         9,
-        dashed(coloured(levels, serving=BLUE, being_set_up=ORANGE, lost="purple", idle=PALE), "limit", RED),
+        dashed(coloured(levels(), serving=BLUE, being_set_up=ORANGE, lost="purple", idle=PALE), "limit", RED),
         graph(
             "Utilization: sampled, mean and needed",
             "As scraped; exact over time; and what arrivals times hold time would need. Needed above 100 %: no queue of this pool can shrink.",
@@ -145,6 +143,28 @@ def slots(page: Page) -> None:
             ORANGE,
         ),
     )
+    distributions(page)
+
+
+def levels():
+    """Give what the slots do, under the limit."""
+    state = f'{LABEL(c.STATE)}="{{}}"'
+    active, idle = (total(series(c.OPEN_CONNECTIONS, state.format(s))) for s in c.STATES)
+    return graph(
+        "Slots by what they do",
+        "Serving a request, being set up, lost, and idle, under the limit. In use to the brim with little being served: look at set-up and lost.",
+        "short",
+        Query(active, "serving"),
+        Query(total(series(c.ESTABLISHING)), "being set up"),
+        Query(total(series(c.ORPHANED)), "lost"),
+        Query(idle, "idle"),
+        Query(f"min({q.finite(c.MAX)}) or vector(0)", "limit"),
+        stack=True,
+    )
+
+
+def distributions(page: Page) -> None:
+    """Show how the waits and the holds are spread."""
     page.add(
         8,
         heat(

@@ -55,21 +55,10 @@ def queue(page: Page) -> None:
 
 
 def connections(page: Page) -> None:
-    """Show sources, reasons, set-up, lifetimes, requeues, leaks and makings."""
+    """Show sources, reasons, set-up and lifetimes, and below them what is lost."""
     page.add(
         8,
-        coloured(
-            graph(
-                "Handed over by source",
-                "New, reused, or shared with HTTP/2. Healthy is almost no new ones.",
-                "ops",
-                by(c.ACQUISITIONS, c.SOURCE),
-                stack=True,
-            ),
-            new=ORANGE,
-            reused=GREEN,
-            shared=BLUE,
-        ),
+        sources(),
         graph(
             "Closed by reason",
             "keepalive_limit and evicted: the pool closed good ones. server_disconnected: the server was first. response_unread: a body was not read.",
@@ -96,6 +85,27 @@ def connections(page: Page) -> None:
             nothing="none closed",
         ),
     )
+    lost(page)
+
+
+def sources():
+    """Give the hand-overs by what kind of connection they were."""
+    return coloured(
+        graph(
+            "Handed over by source",
+            "New, reused, or shared with HTTP/2. Healthy is almost no new ones.",
+            "ops",
+            by(c.ACQUISITIONS, c.SOURCE),
+            stack=True,
+        ),
+        new=ORANGE,
+        reused=GREEN,
+        shared=BLUE,
+    )
+
+
+def lost(page: Page) -> None:
+    """Show leaks, requeues, the second queue and makings."""
     page.add(
         7,
         graph(

@@ -123,15 +123,6 @@ def graph(
     if top is not None:
         panel = panel.axis_soft_max(top)
     stacking = common.StackingConfig().mode(kind.StackingMode.NORMAL if stack else kind.StackingMode.NONE)
-    legend = common.VizLegendOptions().show_legend(True)
-    if side:
-        legend = (
-            legend.display_mode(kind.LegendDisplayMode.TABLE)
-            .placement(kind.LegendPlacement.RIGHT)
-            .calcs(["lastNotNull"])
-        )
-    else:
-        legend = legend.display_mode(kind.LegendDisplayMode.LIST).placement(kind.LegendPlacement.BOTTOM)
     return (
         panel.draw_style(kind.GraphDrawStyle.LINE)
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC))
@@ -141,9 +132,17 @@ def graph(
         .line_interpolation(kind.LineInterpolation.LINEAR)
         .span_nulls(False)
         .stacking(stacking.group("A"))
-        .legend(legend)
+        .legend(legend(side))
         .tooltip(common.VizTooltipOptions().mode(kind.TooltipDisplayMode.MULTI).sort(kind.SortOrder.DESCENDING))
     )
+
+
+def legend(side):
+    """Name the curves below, or beside them with their last values."""
+    made = common.VizLegendOptions().show_legend(True)
+    if not side:
+        return made.display_mode(kind.LegendDisplayMode.LIST).placement(kind.LegendPlacement.BOTTOM)
+    return made.display_mode(kind.LegendDisplayMode.TABLE).placement(kind.LegendPlacement.RIGHT).calcs(["lastNotNull"])
 
 
 def dashed(panel, name, colour, *more):
