@@ -7,6 +7,7 @@ Between the two stands whatever else wraps the transport, another instrumentatio
 that the current span is the request's own.
 """
 
+import threading
 from typing import Any, ClassVar
 from weakref import ref
 
@@ -14,6 +15,8 @@ from poolscope._network import CURRENT
 from poolscope._observer import Observer
 from poolscope._records import Checkout
 from poolscope._tracing import Handle, Leave
+
+_watching = threading.Lock()
 
 
 def enter(
@@ -24,12 +27,19 @@ def enter(
     try:
         if tracing is not None and checkout is not None and tracing.awake(checkout.started_at):
             if observer.watch_entrance is not None:
-                watch, observer.watch_entrance = observer.watch_entrance, None
-                watch(observer)
+                _watch(observer)
             return tracing.enter(checkout, handle, request, observer.name)
     except Exception:  # noqa: BLE001 - a request must not pay for it
         observer.untrace()
     return handle, request, None
+
+
+def _watch(observer: Observer) -> None:
+    """Watch the pool's entrance, once; whoever finds that done, finds it in place."""
+    with _watching:
+        if observer.watch_entrance is not None:
+            observer.watch_entrance(observer)
+            observer.watch_entrance = None
 
 
 class _Entrance:
