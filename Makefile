@@ -35,10 +35,11 @@ test: setup tools oldest ## run every test
 
 # What the oldest httpx and httpcore have not: private names that two tests reach for, the fault of the keep-alive limit
 # (later versions have it), the mapping of a TLS failure to ConnectError.
-# Under load its sync pool now and then leaves a socket open for longer than the test's patience: the cause is not known.
+# Its sync pool closes connections under other threads: bare, 8 threads on 4 connections, 118 of 4,800 requests failed
+# with EBADF. So it is not asked for steady numbers under load.
 # Transparency is asked for in two colours, for the sake of time.
 OLDEST_LACKS := nobody_closed or never_exceed_the_limit or keepalive_limit_throws or tls_failure or \
-	(wrapped_transport_shows and trio) or (every_scrape_under_load and httpx-sync)
+	(wrapped_transport_shows and trio) or (every_scrape_under_load and httpx-sync) or (every_single_collection and sync)
 OLDEST_TESTS := $(addprefix tests/test_,moments.py close_reasons.py faults.py transparency.py sinks.py sinks_equal.py \
 	sinks_load.py multiprocess.py)
 
