@@ -18,6 +18,8 @@ from poolscope.cli.export import KINDS
 ROOT = Path(__file__).parents[1]
 COMMITTED = {
     "prometheus": "dashboards/prometheus",
+    "recording": "dashboards/prometheus",
+    "runbooks": "docs/runbooks",
     "prometheusrule": "dashboards/kubernetes",
     "alertmanager": "dashboards/alertmanager",
     "grafana": "dashboards/grafana",
@@ -135,6 +137,7 @@ def test_grafana_com_asks_for_the_data_source(tmp_path):
         (["grafana", "--datasource", "my prom"], "--datasource: 'my prom' is no uid"),
         (["grafana", "--set", "slow_ratio=0.1"], "--set changes nothing in grafana"),
         (["alertmanager", "--datasource", "x"], "--datasource changes nothing in alertmanager"),
+        (["prometheus", "--recorded"], "--recorded changes nothing in prometheus"),
         (["grafana", "-"], "- prints a single file, and these are 2: name a directory"),
         (["prometheus", "/dev/null/x"], "cannot write /dev/null/x: Not a directory"),
     ],

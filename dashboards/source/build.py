@@ -5,7 +5,7 @@ from pathlib import Path
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from poolscope.alerts import boards
+from poolscope.alerts import boards, recording
 from poolscope.alerts.forms import grafana_alerts, prometheus, prometheus_rule
 from poolscope.alerts.routing import alertmanager
 from poolscope.alerts.rules import rules
@@ -33,6 +33,7 @@ def artefacts() -> dict[str, str]:
         "dashboards/grafana/one-pool.json": boards.written(classic(one_pool.build())),
         "dashboards/alertmanager/alertmanager.yml": alertmanager(),
         "dashboards/prometheus/poolscope.rules.yml": prometheus(every, settings),
+        "dashboards/prometheus/poolscope.recording.rules.yml": recording.prometheus(),
         "dashboards/kubernetes/prometheus-rule.yaml": prometheus_rule(every, settings),
         "dashboards/grafana-alerts/poolscope-alerts.yaml": grafana_alerts(every, settings, "prometheus"),
     }

@@ -1,6 +1,7 @@
 """HTTPX / Connection pool: every pool of every instance. In five seconds: is it the pool, since when, and where."""
 
 from poolscope import _contract as c
+from poolscope.alerts import recording
 from poolscope.alerts.links import FLEET_UID, ONE_POOL_UID
 
 from . import fleet_detail
@@ -114,7 +115,6 @@ def harms() -> tuple:
 
 def saturation(page: Page) -> None:
     """Levels under the limit, shares of it, and what would be needed."""
-    busy = f"sum by ({q.WHERE}) ({rate(c.BUSY_TIME)}) / on ({q.WHERE}) (max by ({q.WHERE}) ({series(c.MAX)}) * on ({q.WHERE}) sum by ({q.WHERE}) ({series(c.POOLS)}) > 0)"
     page.add(
         9,
         dashed(
@@ -138,7 +138,7 @@ def saturation(page: Page) -> None:
             "Mean utilization, 10 fullest",
             "Exact, from the time that slots were busy: it sees bursts between two scrapes. Far below the sampled curve: short bursts. Absent with several workers behind one address.",
             "percentunit",
-            Query(q.top(10, busy), q.NAME),
+            Query(q.top(10, recording.mean_utilization(recording.DASHBOARD, q.RATE)), q.NAME),
             lines=FULL,
             top=1,
         ),
@@ -153,7 +153,10 @@ def levels():
         "Connections against the limit",
         "In use, being set up and idle, where there is a limit, under the sum of the limits. Healthy leaves room under the dashed line; raise max_connections or shorten the holds.",
         "short",
-        Query(or_zero(f"sum({series(c.IN_USE)} {limited}) - sum({series(c.ESTABLISHING)} {limited})"), "in use"),
+        Query(
+            or_zero(f"sum({recording.limited(recording.DASHBOARD)}) - sum({series(c.ESTABLISHING)} {limited})"),
+            "in use",
+        ),
         Query(or_zero(f"sum({series(c.ESTABLISHING)} {limited})"), "being set up"),
         Query(or_zero(f"sum({idle} {limited})"), "idle"),
         Query(or_zero(f"sum({series(c.IN_USE)} and on ({q.WHERE}) {series(c.MAX)} >= 1e15)"), "without a limit"),
@@ -164,12 +167,11 @@ def levels():
 
 def sizing():
     """Give what arrivals and holds would need."""
-    need = f"sum by ({q.WHERE}) ({rate(c.CHECKOUTS)}) * sum by ({q.WHERE}) ({rate(c.USE_TIME, suffix='_sum')}) / (sum by ({q.WHERE}) ({rate(c.USE_TIME, suffix='_count')}) > 0)"
     return graph(
         "Sizing: connections needed against the limit",
         "Little's law: requests a second times the seconds each holds a connection, as a share of the limit, for the 10 neediest. Healthy below 80 %; above 100 % a queue can only grow.",
         "percentunit",
-        Query(q.top(10, f"({need}) / on ({q.WHERE}) (sum by ({q.WHERE}) ({series(c.MAX)}) > 0)"), q.NAME),
+        Query(q.top(10, recording.demand(recording.DASHBOARD, q.RATE)), q.NAME),
         lines=FULL,
         top=1,
     )

@@ -3,6 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import DynamicConfigValue as Value
 
 from poolscope import _contract as c
+from poolscope.alerts import recording
 
 from . import queries as q
 from .layout import Page
@@ -17,7 +18,6 @@ def by(metric: c.Metric, label: str) -> Query:
 
 def churn(page: Page) -> None:
     """What is opened and reused, against what is usual, why connections end, and what a set-up costs."""
-    per_checkout = f"sum by ({q.WHERE}) ({rate(c.OPENED)}) / (sum by ({q.WHERE}) ({rate(c.CHECKOUTS)}) > 0)"
     page.add(
         8,
         coloured(
@@ -37,7 +37,7 @@ def churn(page: Page) -> None:
             "New connections per checkout, 5 highest",
             "Per pool and instance. Healthy is a few percent; a client that calls seldom may be at 100 % for good reason.",
             "percentunit",
-            Query(q.top(5, per_checkout), q.NAME),
+            Query(q.top(5, recording.fresh(recording.DASHBOARD, q.RATE)), q.NAME),
             line=(S.churn_ratio, ORANGE),
             nothing="no checkouts",
         ),

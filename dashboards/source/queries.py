@@ -1,6 +1,7 @@
 """The dashboards' PromQL, from the contract's names: every selector carries the variables."""
 
 from poolscope import _contract as c
+from poolscope.alerts import recording
 from poolscope.alerts.promql import FLEET, POOL, Selectors, bucket, number, per_pool
 from poolscope.alerts.settings import Settings, duration
 
@@ -37,10 +38,8 @@ def finite(metric: c.Metric) -> str:
     return f"({series(metric)} < 1e15)"
 
 
-def utilization(by: str = WHERE) -> str:
-    """Give each pool's use of its limit, zero where there is none: the fullest worker's where there are several."""
-    limited = f"({series(c.MAX)} < 1e15 > 0)"
-    return f"max by ({by}) ({series(c.IN_USE)} / {limited} or 0 * {series(c.IN_USE)})"
+def utilization() -> str:
+    return recording.utilization(recording.DASHBOARD)
 
 
 def quantile(q: float, metric: c.Metric, by: str = "") -> str:

@@ -11,19 +11,30 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from poolscope.alerts import recording
 from poolscope.alerts.yaml import dump
 
-NAMES = ("connection-pool", "one-pool")
+FLEET, ONE_POOL = NAMES = ("connection-pool", "one-pool")
 VARIABLE = "${datasource}"
 INPUT = "${DS_PROMETHEUS}"
 
 
 def built(name: str) -> str:
-    """Give a dashboard as it was built: out of the wheel, or of the repository where it is installed from there."""
-    file = resources.files("poolscope").joinpath(f"_dashboards/{name}.json")
+    """Give a dashboard as it was built."""
+    return _file(f"_dashboards/{name}.json", f"dashboards/grafana/{name}.json")
+
+
+def runbook(alert: str) -> str:
+    """Give the runbook of an alert."""
+    return _file(f"_runbooks/{alert}.md", f"docs/runbooks/{alert}.md")
+
+
+def _file(packed: str, committed: str) -> str:
+    """Read a file out of the wheel, or of the repository where the package is installed from there."""
+    file = resources.files("poolscope").joinpath(packed)
     if file.is_file():
         return file.read_text(encoding="utf-8")
-    return (Path(__file__).parents[3] / f"dashboards/grafana/{name}.json").read_text(encoding="utf-8")
+    return (Path(__file__).parents[3] / committed).read_text(encoding="utf-8")
 
 
 def written(tree: Mapping[str, Any]) -> str:
@@ -31,12 +42,12 @@ def written(tree: Mapping[str, Any]) -> str:
     return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
 
 
-def classic(datasource: str = "", selector: str = "") -> dict[str, str]:
-    """Give each dashboard's file by name."""
-    return {f"{name}.json": written(_narrowed(name, datasource, selector)) for name in NAMES}
+def classic(datasource: str = "", selector: str = "", *, recorded: bool = False) -> dict[str, str]:
+    """Give each dashboard's file by name. recorded: the fleet's one reads what the recording rules made."""
+    return {f"{name}.json": written(_narrowed(name, datasource, selector, recorded=recorded)) for name in NAMES}
 
 
-def _narrowed(name: str, datasource: str, selector: str) -> dict[str, Any]:
+def _narrowed(name: str, datasource: str, selector: str, *, recorded: bool) -> dict[str, Any]:
     tree: dict[str, Any] = json.loads(built(name))
     if datasource:
         (variable,) = [v for v in tree["templating"]["list"] if v["name"] == "datasource"]
@@ -48,6 +59,8 @@ def _narrowed(name: str, datasource: str, selector: str) -> dict[str, Any]:
         for variable in tree["templating"]["list"]:
             if variable["type"] == "query":
                 variable["query"] = _narrowed_values(variable["query"], selector)
+    if recorded and name == FLEET:
+        recording.read_by(tree, selector)
     return tree
 
 
@@ -58,22 +71,22 @@ def _narrowed_values(query: str, selector: str) -> str:
     return re.sub(r"\((\w+),", lambda found: f"({found[1]}{{{selector}}},", query, count=1)
 
 
-def config_map(datasource: str = "", selector: str = "") -> str:
+def config_map(datasource: str = "", selector: str = "", *, recorded: bool = False) -> str:
     """Write the ConfigMap that Grafana's sidecar picks up by its label."""
     tree = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "poolscope-dashboards", "labels": {"grafana_dashboard": "1"}},
-        "data": classic(datasource, selector),
+        "data": classic(datasource, selector, recorded=recorded),
     }
     return dump(tree, "Dashboards of httpx connection pools, for Grafana's sidecar. Written by `poolscope export`.")
 
 
-def grafana_com(selector: str = "") -> dict[str, str]:
+def grafana_com(selector: str = "", *, recorded: bool = False) -> dict[str, str]:
     """Give each dashboard as grafana.com wants it: the data source is asked for at import."""
     files = {}
     for name in NAMES:
-        tree = _narrowed(name, "", selector)
+        tree = _narrowed(name, "", selector, recorded=recorded)
         tree["templating"]["list"] = [v for v in tree["templating"]["list"] if v["name"] != "datasource"]
         source = {"name": "DS_PROMETHEUS", "label": "Prometheus", "description": "", "type": "datasource"}
         head = {

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from poolscope.alerts import boards, forms
+from poolscope.alerts import boards, forms, recording
 from poolscope.alerts.links import Links
 from poolscope.alerts.routing import alertmanager
 from poolscope.alerts.rules import Rule, rules
@@ -32,6 +32,7 @@ class Order:
     selector: str
     links: Links
     datasource: str
+    recorded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ def _rules(order: Order) -> list[Rule]:
 
 
 _RULES = frozenset({"--selector", "--set", "--runbooks", "--grafana"})
+_BOARDS = frozenset({"--selector", "--recorded"})
 KINDS = {
     "prometheus": Kind(
         "a rule file for Prometheus's rule_files",
@@ -59,18 +61,23 @@ KINDS = {
         lambda o: {"prometheus-rule.yaml": forms.prometheus_rule(_rules(o), o.settings)},
         _RULES,
     ),
+    "recording": Kind(
+        "recording rules for large fleets, which grafana --recorded reads",
+        lambda o: {"poolscope.recording.rules.yml": recording.prometheus(o.selector)},
+        frozenset({"--selector"}),
+    ),
     "alertmanager": Kind(
         "an example configuration for Alertmanager", lambda _: {"alertmanager.yml": alertmanager()}, frozenset()
     ),
     "grafana": Kind(
         "the dashboards, for import or file provisioning",
-        lambda o: boards.classic(o.datasource, o.selector),
-        frozenset({"--selector", "--datasource"}),
+        lambda o: boards.classic(o.datasource, o.selector, recorded=o.recorded),
+        _BOARDS | {"--datasource"},
     ),
     "configmap": Kind(
         "the dashboards as a ConfigMap for Grafana's sidecar",
-        lambda o: {"dashboards-configmap.yaml": boards.config_map(o.datasource, o.selector)},
-        frozenset({"--selector", "--datasource"}),
+        lambda o: {"dashboards-configmap.yaml": boards.config_map(o.datasource, o.selector, recorded=o.recorded)},
+        _BOARDS | {"--datasource"},
     ),
     "grafana-alerts": Kind(
         "the alerts for Grafana to run itself, as file provisioning",
@@ -79,8 +86,15 @@ KINDS = {
     ),
     "grafana-com": Kind(
         "the dashboards as grafana.com wants them",
-        lambda o: boards.grafana_com(o.selector),
-        frozenset({"--selector"}),
+        lambda o: boards.grafana_com(o.selector, recorded=o.recorded),
+        _BOARDS,
+    ),
+    "runbooks": Kind(
+        "a runbook per alert, to put where --runbooks then points",
+        lambda _: {
+            f"{rule.name}.md": boards.runbook(rule.name) for rule in sorted(rules(), key=lambda rule: rule.name)
+        },
+        frozenset(),
     ),
 }
 
@@ -95,6 +109,7 @@ def export(
     runbooks: Annotated[str, typer.Option(help="Where the runbooks are: a base URL.")] = "",
     grafana: Annotated[str, typer.Option(help="Where Grafana is: a base URL, for the alerts' links.")] = "",
     datasource: Annotated[str, typer.Option(help="The uid of the data source that is the default.")] = "",
+    recorded: Annotated[bool, typer.Option("--recorded", help="Read what the recording rules made.")] = False,
 ) -> int:
     """Write dashboards and alert rules: poolscope export KIND [DIR]."""
     if listed:
@@ -108,11 +123,12 @@ def export(
         "--runbooks": runbooks,
         "--grafana": grafana,
         "--datasource": datasource,
+        "--recorded": recorded,
     }
     for option, value in given.items():
         if value and option not in KINDS[kind].options:
             raise CommandError(f"{option} changes nothing in {kind}")
-    order = Order(_settings(changed or []), _selector(selector), _links(runbooks, grafana), _uid(datasource))
+    order = Order(_settings(changed or []), _selector(selector), _links(runbooks, grafana), _uid(datasource), recorded)
     _write(KINDS[kind].files(order), directory)
     return 0
 
