@@ -8,75 +8,16 @@ import signal
 import subprocess
 import sys
 import threading
-import urllib.request
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
+from alerting.recorded import RECORDED
 from harness import Server, refused_port
 from observing import Exposition, imbalances
 from poolscope import _contract as c
+from sinks.workers import gunicorn, recording, shape
 
-SINKS = Path(__file__).parent / "sinks"
 LIVE = (c.PENDING, c.CHECKED_OUT, c.ESTABLISHING, c.OPEN_CONNECTIONS, c.IN_USE, c.MAX, c.IDLE_MAX, c.POOLS)
-
-
-class Gunicorn:
-    """A running gunicorn; `words` are what its hooks said so far."""
-
-    def __init__(self, process):
-        self.process = process
-        self.words: list[tuple[str, int]] = []
-
-    def expect(self, word: str) -> int:
-        """Wait for this word of a hook; give its number."""
-        while True:
-            line = self.process.stdout.readline()
-            assert line, "gunicorn ended"
-            said, number = line.split()
-            self.words.append((said, int(number)))
-            if said == word:
-                return int(number)
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Ask a worker; give its process id and the answer."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-            return int(answer.headers["x-pid"]), answer.read().decode()
-
-    def together(self, count: int, path: str) -> list[tuple[int, str]]:
-        """Ask so often at the same time."""
-        with ThreadPoolExecutor(count) as threads:
-            return list(threads.map(self.get, [path] * count))
-
-    def scrape(self) -> Exposition:
-        return Exposition(self.get("/metrics")[1])
-
-
-@contextmanager
-def gunicorn(directory, **variables):
-    """gunicorn with the app; it ends with the block, and must have nothing to complain of."""
-    command = [sys.executable, "-m", "gunicorn", "-c", str(SINKS / "gunicorn_conf.py"), "worker_app:application"]
-    path = os.pathsep.join([str(SINKS), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(directory), "PYTHONPATH": path, **variables}
-    errors = directory.parent / "errors"
-    with errors.open("w") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
-    watchdog = threading.Timer(45, process.kill)
-    watchdog.start()
-    server = Gunicorn(process)
-    try:
-        server.port = server.expect("listening")
-        while sum(said == "started" for said, _ in server.words) < 4:
-            server.expect("started")
-        yield server
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdout.close()
-        watchdog.cancel()
-    assert "Traceback" not in errors.read_text(), errors.read_text()
 
 
 @pytest.fixture
@@ -150,6 +91,21 @@ def test_four_workers_give_one_exposition_that_balances(directory):
             assert victim not in pids(later, metric), metric.name
         assert later(c.CHECKOUTS, **here) == 12
         assert later(c.CLOSED, **here) == 0
+
+
+def test_what_the_rules_are_tested_with_is_what_workers_expose(directory):
+    """Recorded again: the same metrics with the same labels as the committed recording."""
+    assert shape(recording(directory)) == shape(RECORDED.read_text())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('pid="', 'worker="'), ("http_client_connection_checkouts_total", "checkouts"), ('le="5.0"', 'le="5"')],
+)
+def test_another_shape_is_seen(old, new):
+    text = RECORDED.read_text()
+    assert old in text
+    assert shape(text.replace(old, new)) != shape(text)
 
 
 def test_every_reason_and_cause_stands_at_zero_before_anything_happened(directory):

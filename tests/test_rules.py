@@ -10,9 +10,11 @@ import pytest
 from alerting import promtool
 from alerting import scenarios_churn as churn
 from alerting import scenarios_load as load
+from alerting import scenarios_spike as spike
 from alerting.promtool import Scenario, run, tool
 from alerting.scenarios_churn import CHURN
 from alerting.scenarios_load import LOAD
+from alerting.scenarios_spike import SPIKE
 from alerting.scenarios_workers import WORKERS
 from alerting.texts import TEXTS, text_test
 from poolscope.alerts.forms import prometheus
@@ -25,20 +27,20 @@ def scenario(maker, form):
     return Scenario(f"{maker.__name__} ({form})", pools, fires)
 
 
-CASES = [scenario(maker, "native") for maker in (*LOAD, *CHURN, *WORKERS)]
+CASES = [scenario(maker, "native") for maker in (*LOAD, *SPIKE, *CHURN, *WORKERS)]
 OTEL = (
     load.utilization_sustained,
     load.slow,
     load.slow_by_time_out,
     load.hung,
-    churn.spike_ends,
+    spike.spike_ends,
     churn.leak,
     churn.slots_lost,
     churn.churn,
     churn.client_per_request,
     churn.stale,
     load.queue_that_moves,
-    churn.bad_deploy,
+    spike.bad_deploy,
 )
 CASES += [scenario(maker, "otel") for maker in OTEL]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from alerting import scenarios_churn as churn
 from alerting import scenarios_load as load
+from alerting import scenarios_spike as spike
 from alerting import scenarios_workers as workers
 from alerting.promtool import Fire, Scenario, run
 from alerting.sim import Pool
@@ -141,7 +141,7 @@ NAIVE = [
         "a rate against the pod's own hour",
         f"{OPENED} > 3 * rate(http_client_connection_opened_total[1h])",
         "1m",
-        churn.healthy_deploy,
+        spike.healthy_deploy,
         "fires",
     ),
     (

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from alerting.promtool import RULES, Scenario, run
 from alerting.scenarios_churn import CHURN
 from alerting.scenarios_load import LOAD
+from alerting.scenarios_spike import SPIKE
 from alerting.scenarios_workers import WORKERS
 from alerting.survivors import equivalence
 from alerting.texts import text_test
@@ -28,6 +29,8 @@ from poolscope.alerts.forms import prometheus
 from poolscope.alerts.rules import Rule, rules
 from poolscope.alerts.settings import Settings
 
+SCENARIOS = [f"scenarios_{name}.py" for name in ("load", "spike", "churn", "workers")]
+SOURCES = ["sim.py", "texts.py", "promtool.py", *SCENARIOS, "recorded.py", "workers.prom", "mutants.py"]
 RESULT = Path(__file__).with_name("mutants.json")
 SHARE = 0.95
 SWAPS = {
@@ -95,7 +98,7 @@ def cases(alert: str) -> tuple[list[dict], list[dict]]:
     """Give the histories that set an alert off, and all others; both ask for this alert alone."""
     due, others = [], []
     for form in ("native", "otel"):
-        for maker in (*LOAD, *CHURN, *WORKERS):
+        for maker in (*LOAD, *SPIKE, *CHURN, *WORKERS):
             pools, fires = maker(form)
             mine = [fire for fire in fires if fire.alert == alert]
             if form == "otel" and not mine:
@@ -123,8 +126,8 @@ def killer(mutant: Mutant) -> str:
 def sources() -> str:
     """Hash the rules and the histories that a result stands for."""
     digest = hashlib.sha256(RULES.read_bytes())
-    for name in ("sim", "texts", "promtool", "scenarios_load", "scenarios_churn", "scenarios_workers", "mutants"):
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    for name in SOURCES:
+        digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()
 
 

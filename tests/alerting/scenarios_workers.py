@@ -1,17 +1,31 @@
 """Several workers behind one address (prometheus_client's multi-process mode), and two pools that share a process.
 
-Gauges carry a pid there and counters do not. Times are minutes.
+Gauges carry a pid there and counters do not: `recorded` holds what real ones exposed. Times are minutes.
 """
 
 from alerting.promtool import Fire
+from alerting.recorded import FULL, PIDS, POOL
 from alerting.sim import Pool
+from poolscope import _contract as c
 from poolscope.alerts.rules import CHECKOUTS_SLOW, CREATION_SPIKE, ORPHANED, STALLED, TIMEOUTS, UTILIZATION
+
+
+def recorded_workers_stand_still(form):
+    """The exposition as it was recorded: one worker of four is full, two requests wait, nobody gives back."""
+    pool = Pool(pool=POOL).stand(20)
+    return [pool], [Fire(STALLED, pool, 3), Fire(UTILIZATION, pool, 9, None, {"pid": FULL})]
+
+
+def recorded_workers_hand_over(form):
+    """The same, but connections change hands: a full worker and a queue that moves."""
+    pool = Pool(pool=POOL).stand(20, growing=(c.CHECKOUTS, c.ACQUISITIONS, c.WAIT_TIME))
+    return [pool], [Fire(UTILIZATION, pool, 9, None, {"pid": FULL})]
 
 
 def one_full_worker_of_four(form):
     """A sum over the workers says 40 %."""
     pool = Pool(form="workers").run(10, in_use=[2] * 4).run(14, in_use=[2, 10, 2, 2])
-    return [pool], [Fire(UTILIZATION, pool, 19, None, {"pid": "102"})]
+    return [pool], [Fire(UTILIZATION, pool, 19, None, {"pid": PIDS[1]})]
 
 
 def all_workers_half_full(form):
@@ -40,7 +54,7 @@ def workers_spike(form):
 
 def worker_lost_a_slot(form):
     pool = Pool(form="workers").run(10).run(15, orphaned=[0, 2])
-    return [pool], [Fire(ORPHANED, pool, 20, None, {"pid": "102"})]
+    return [pool], [Fire(ORPHANED, pool, 20, None, {"pid": PIDS[1]})]
 
 
 def two_pools_in_trouble(form):

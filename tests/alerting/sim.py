@@ -3,12 +3,14 @@
 1. What a simulation says is what the contract's metrics would show: counters count, gauges stand, and nothing is
    written that the rules alone would want.
 2. Three forms: `native` (our Prometheus sink), `otel` (OpenTelemetry's reader: scope labels, histograms born at their
-   first value) and `workers` (prometheus_client's multi-process mode: gauges with a pid, counters without).
+   first value) and `workers` (prometheus_client's multi-process mode: gauges with a pid, counters without, as in the
+   recording that `recorded` reads).
 """
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
+from alerting import recorded
 from poolscope import _contract as c
 
 STEP = 15
@@ -132,8 +134,19 @@ class Pool:
             self.put(self.key(metric, labels or {}), value)
             return
         values = value if isinstance(value, list | tuple) else [value] * 2
-        for pid, each in enumerate(values, 101):
-            self.put(self.key(metric, (labels or {}) | {"pid": str(pid)}), each)
+        for pid, each in zip(recorded.PIDS, values, strict=False):
+            self.put(self.key(metric, (labels or {}) | {"pid": pid}), each)
+
+    def stand(self, minutes, growing=()):
+        """Let what was recorded of several workers stand; at each scrape the `growing` metrics count the same again."""
+        for i in range(minutes * PER_MINUTE):
+            for name, labels, value in recorded.SAMPLES:
+                every = {k: v for k, v in self.labels.items() if k in ("job", "instance")} | labels
+                inside = ",".join(f'{k}="{v}"' for k, v in sorted(every.items()))
+                grown = any(name.startswith(metric.prometheus_name) for metric in growing)
+                self.put(f"{name}{{{inside}}}", value * (i + 1) if grown else value)
+            self.length += 1
+        return self
 
     def twin(self, instance):
         """Give another process with the same history."""

@@ -2,11 +2,12 @@
 
 from alerting import scenarios_churn as churn
 from alerting import scenarios_load as load
+from alerting import scenarios_spike as spike
 from poolscope.alerts import rules as r
 
 POOL = "Pool payments on shop-0:8000"
-FLEET = "http://localhost:3000/d/httpx-one-pool?var-job=shop&var-instance=shop-0%3A8000&var-pool=payments"
-RUNBOOKS = "https://github.com/poolscope/poolscope/blob/main/docs/runbooks"
+DASHBOARD = "/d/httpx-one-pool?var-job=shop&var-instance=shop-0%3A8000&var-pool=payments"
+RUNBOOKS = "docs/runbooks"
 
 TEXTS = {
     r.UTILIZATION: (
@@ -27,7 +28,7 @@ TEXTS = {
         ),
     ),
     r.CREATION_SPIKE: (
-        churn.spike_ends,
+        spike.spike_ends,
         74,
         "warning",
         "A connection pool opens far more connections than usual for its traffic.",
@@ -102,7 +103,7 @@ def text_test(alert: str, form: str) -> dict:
         "summary": summary,
         "description": description,
         "runbook_url": f"{RUNBOOKS}/{alert}.md",
-        "dashboard_url": FLEET,
+        "dashboard_url": DASHBOARD,
     }
     due = {"exp_labels": labels, "exp_annotations": annotations}
     series = [series for pool in pools for series in pool.series()]

@@ -1,7 +1,10 @@
-"""A WSGI application for gunicorn in multi-process mode: /call makes a request of its own, /metrics gives the sum."""
+"""A WSGI application for gunicorn in multi-process mode: /call makes a request of its own, /begin many and answers
+at once, /metrics gives the sum.
+"""
 
 import gc
 import os
+import threading
 from urllib.parse import parse_qs
 
 import httpx
@@ -20,6 +23,10 @@ def application(environ, start_response):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
         body = generate_latest(registry)
+    elif environ["PATH_INFO"] == "/begin":
+        for _ in range(int(query["count"][0])):
+            threading.Thread(target=client.get, args=(query["url"][0],)).start()
+        body = b""
     elif environ["PATH_INFO"] == "/drop":  # a client of the moment, dropped unclosed
         short = httpx.Client(transport=InstrumentedSyncTransport(name="short", sinks=[PrometheusSink()]))
         short.get(query["url"][0])

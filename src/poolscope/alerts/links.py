@@ -1,4 +1,8 @@
-"""Where an alert points: its runbook and its dashboard. An installation changes the bases."""
+"""Where an alert points: its runbook and its dashboard.
+
+The defaults name no host, because none is known here: the runbook's path in the repository, which exists, and the
+dashboard's path in whatever Grafana it was loaded into. An installation gives the bases.
+"""
 
 from dataclasses import dataclass
 
@@ -10,10 +14,10 @@ ONE_POOL_UID = "httpx-one-pool"
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The base URLs, without a slash at the end."""
+    """What goes before a runbook's name and a dashboard's path; a slash at the end may be there or not."""
 
-    runbooks: str = "https://github.com/poolscope/poolscope/blob/main/docs/runbooks"
-    grafana: str = "http://localhost:3000"
+    runbooks: str = "docs/runbooks"
+    grafana: str = ""
 
     def runbook(self, alert: str) -> str:
         """Give the runbook of an alert."""
