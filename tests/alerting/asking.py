@@ -5,7 +5,9 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from alerting import lint
 from alerting.servers import get
@@ -14,10 +16,10 @@ ROOT = Path(__file__).parents[2]
 BOARDS = {p.stem: json.loads(p.read_text()) for p in sorted((ROOT / "dashboards/grafana").glob("*.json"))}
 
 
-def filled(expr: str, span: float, rate: str = "1m") -> str:
-    """Put values where Grafana does: all of each variable."""
+def filled(expr: str, span: float, rate: str = "1m", chosen: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Put values where Grafana does: the chosen one, or all of each variable."""
     expr = expr.replace("$__rate_interval", rate).replace("$__range", f"{span:g}s")
-    return re.sub(r"\$(job|instance|pool)\b", ".+", expr)
+    return re.sub(r"\$(job|instance|pool)\b", lambda found: chosen.get(found[1], ".+"), expr)
 
 
 def answers(url: str, board: dict, end: float, span: float, rate: str = "1m") -> dict[str, object]:
