@@ -97,3 +97,16 @@ def test_unknown_names_of_the_package():
     assert set(poolscope.__all__) <= set(dir(poolscope))
     assert all(getattr(poolscope, name) is not None for name in poolscope.__all__)
     assert poolscope.InstrumentedSyncTransport is importlib.import_module("poolscope.httpx").InstrumentedSyncTransport
+
+
+def test_httpx2_that_is_missing_is_named_with_its_extra():
+    """One line that says what to install."""
+    code = """
+        import sys
+        sys.modules["httpx2"] = None
+        try:
+            import poolscope.httpx2
+        except ModuleNotFoundError as exc:
+            print(exc)
+    """
+    assert alone(code) == "poolscope.httpx2 needs httpx2: pip install 'poolscope[httpx2]'"

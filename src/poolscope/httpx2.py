@@ -1,6 +1,9 @@
 """The two transports for httpx2, the continuation of httpx: the same two names, from the same core."""
 
-import httpx2
+try:
+    import httpx2
+except ModuleNotFoundError as exc:
+    raise ModuleNotFoundError("poolscope.httpx2 needs httpx2: pip install 'poolscope[httpx2]'", name="httpx2") from exc
 
 from poolscope._body import AsyncBody, Body
 from poolscope._flavour import flavour_of
