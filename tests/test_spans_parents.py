@@ -33,7 +33,7 @@ def test_200_requests_at_once_each_have_their_own_spans(kit):
         for client in tree.clients:
             assert tree.parent(client).name == "parent " + client.attributes["url.full"].rsplit("/", 1)[1]
             assert {child.short for child in tree.children(client)} <= {WAIT, SETUP}
-        assert len(tree.named(WAIT)) >= REQUESTS // 10
+        assert len(tree.named(WAIT)) >= (1 if kit.colour == "sync" else REQUESTS // 10)  # threads seldom meet
         for setup in tree.named(SETUP):
             assert tree.shape(setup) == {SOCKET: {}}
             # In threads, httpcore 1.0 may give away a connection between its set-up and its first request.
