@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from measuring import instructions_per_request
-from warm_path import WORKERS, serve
+from warm_path import WORKERS, run, serve
 
 BUDGETS = {
     "bare": 1.0,
@@ -81,20 +81,6 @@ def transport(kind: str):
     return InstrumentedTransport(name="warm", sinks=sinks, limits=limits)
 
 
-async def run(kind: str, port: str, requests: int) -> None:
-    import httpx
-
-    async with httpx.AsyncClient(transport=transport(kind), timeout=None) as client, asyncio.TaskGroup() as group:
-
-        async def worker() -> None:
-            for _ in range(requests // WORKERS):
-                response = await client.get(f"http://127.0.0.1:{port}/")
-                assert response.content == b"ok"
-
-        for _ in range(WORKERS):
-            group.create_task(worker())
-
-
 if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
@@ -102,4 +88,4 @@ if __name__ == "__main__":
         case ["serve"]:
             asyncio.run(serve())
         case [kind, port, requests]:
-            asyncio.run(run(kind, port, int(requests)))
+            asyncio.run(run(transport(kind), port, int(requests)))

@@ -57,10 +57,11 @@ def sinks(kind: str) -> list:
     return []
 
 
-async def run(kind: str, port: str, requests: int) -> None:
+async def run(transport, port: str, requests: int) -> None:
+    """Send that many requests through a transport, by all workers."""
     import httpx
 
-    async with httpx.AsyncClient(transport=transport(kind), timeout=None) as client, asyncio.TaskGroup() as group:
+    async with httpx.AsyncClient(transport=transport, timeout=None) as client, asyncio.TaskGroup() as group:
 
         async def worker() -> None:
             for _ in range(requests // WORKERS):
@@ -91,4 +92,4 @@ if __name__ == "__main__":
         case ["serve"]:
             asyncio.run(serve())
         case [kind, port, requests]:
-            asyncio.run(run(kind, port, int(requests)))
+            asyncio.run(run(transport(kind), port, int(requests)))
