@@ -18,6 +18,7 @@ Labels = Mapping[str, str]
 """Label values by the contract's names; a sample matches if it carries them all."""
 
 _SCRAPE_TIMEOUT_SECONDS = 5.0
+_PREFIX = "http_client_"  # of every name in the contract; what else a process exposes may be much
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,17 @@ class Scrape:
 
     @classmethod
     def parse(cls, text: str, at: float) -> "Scrape":
-        """Read an exposition in the Prometheus text format."""
+        """Read what an exposition in the Prometheus text format says of connection pools, and nothing else of it.
+
+        Raises ValueError where that cannot be read.
+        """
         samples: dict[str, list[tuple[Labels, float]]] = {}
-        for family in text_string_to_metric_families(text):
+        ours = "\n".join(line for line in text.split("\n") if line.startswith(_PREFIX))
+        for family in text_string_to_metric_families(ours):
             for sample in family.samples:
-                samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+                float(sample.labels.get("le", 0))
+                if not math.isnan(sample.value):
+                    samples.setdefault(sample.name, []).append((sample.labels, sample.value))
         return cls(at, samples)
 
     def matching(self, name: str, where: Labels) -> list[tuple[Labels, float]]:
