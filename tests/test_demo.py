@@ -21,7 +21,8 @@ from poolscope import _contract as contract
 from poolscope.cli import demo as command
 from poolscope.cli import main
 from poolscope.cli._app import run
-from poolscope.cli._exposition import scrape
+from poolscope.cli._errors import CommandError
+from poolscope.cli._scrape import Target, scrape_now
 from poolscope.cli._stages import CHURN, Load, stages
 
 POOLSCOPE = [sys.executable, "-m", "poolscope.cli"]
@@ -40,6 +41,10 @@ def started(*arguments, **options):
 
 def metrics_port(line):
     return int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", line)[1])
+
+
+def scrape(port):
+    return scrape_now(Target.parse(f"127.0.0.1:{port}"))
 
 
 def origin_ports(scraped):
@@ -62,7 +67,7 @@ def fast_run():
         scrapes = []
         for line in process.stdout:
             lines.append(line)
-            with contextlib.suppress(OSError):  # the last lines come after the server's end
+            with contextlib.suppress(CommandError):  # the last lines come after the server's end
                 scrapes.append(scrape(port))
         errors = process.stderr.read()
         status = process.wait()

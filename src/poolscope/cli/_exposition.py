@@ -4,9 +4,7 @@
 2. What is absent is 0 where things are counted, and None where a quantile or a ratio has nothing to stand on.
 """
 
-import http.client
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,7 +15,6 @@ from poolscope._contract import BUSY_TIME, MAX, UNLIMITED, Metric, prometheus_la
 Labels = Mapping[str, str]
 """Label values by the contract's names; a sample matches if it carries them all."""
 
-_SCRAPE_TIMEOUT_SECONDS = 5.0
 _PREFIX = "http_client_"  # of every name in the contract; what else a process exposes may be much
 
 
@@ -51,19 +48,6 @@ class Scrape:
     def total(self, metric: Metric, where: Labels) -> float:
         """Return the sum of a counter's or gauge's samples."""
         return math.fsum(value for _, value in self.matching(metric.prometheus_name, where))
-
-
-def scrape(port: int) -> Scrape:
-    """Fetch /metrics from this machine. http.client, because it knows no proxy environment."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SCRAPE_TIMEOUT_SECONDS)
-    try:
-        asked = time.monotonic()
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        # The exposition's own moment lies between question and answer; on a busy machine these are far apart.
-        return Scrape.parse(text, (asked + time.monotonic()) / 2)
-    finally:
-        connection.close()
 
 
 @dataclass(frozen=True, slots=True)
