@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from poolscope._contract import BUSY_TIME, MAX, UNLIMITED, Metric, prometheus_label
+from poolscope._contract import BUSY_TIME, IN_USE, MAX, POOLS, UNLIMITED, Metric, prometheus_label
 
 Labels = Mapping[str, str]
 """Label values by the contract's names; a sample matches if it carries them all."""
 
 _PREFIX = "http_client_"  # of every name in the contract; what else a process exposes may be much
+_LARGEST = 1e30  # no count, limit or second is; sums of what is stay finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Scrape:
         for family in text_string_to_metric_families(ours):
             for sample in family.samples:
                 float(sample.labels.get("le", 0))
-                if not math.isnan(sample.value):
+                if abs(sample.value) <= _LARGEST:  # which NaN is not, either
                     samples.setdefault(sample.name, []).append((sample.labels, sample.value))
         return cls(at, samples)
 
@@ -93,13 +94,24 @@ class Window:
         """Return a gauge, or a counter's whole count, at the last scrape."""
         return self.scrapes[-1].total(metric, {**self.where, **(where or {})})
 
+    def fullest(self) -> tuple[float, float]:
+        """Return how many slots are in use, of how many; of several processes those of the fullest: a sum hides it."""
+        return _fullest(self.scrapes[-1], self.where)
+
     def utilization(self) -> float | None:
         """Return the mean share of the limit that was in use; None where there is no limit.
 
         busy_time is exact, the moments of the scrapes are not: a full pool would come out at some per cent above 1.
+        Where there is none (prometheus_client's multi-process mode), the scrapes are samples.
         """
-        limit = self.last(MAX)
-        return min(1.0, self.rate(BUSY_TIME) / limit) if 0 < limit < UNLIMITED else None
+        _, limit = self.fullest()
+        if not 0 < limit < UNLIMITED:
+            return None
+        if self.seconds and self.scrapes[-1].matching(BUSY_TIME.prometheus_name, self.where):
+            return min(1.0, self.rate(BUSY_TIME) / (limit * max(1.0, self.last(POOLS))))
+        pairs = [_fullest(scrape, self.where) for scrape in self.scrapes]
+        shares = [used / limit for used, limit in pairs if limit]
+        return math.fsum(shares) / len(shares)
 
     def buckets(self, metric: Metric) -> list[tuple[float, float]]:
         """Return a histogram's growth in order: (upper bound, observations up to it)."""
@@ -135,3 +147,10 @@ class Window:
                 return low if bound == math.inf else low + (bound - low) * (rank - below) / (count - below)
             low, below = bound, count
         return None
+
+
+def _fullest(scrape: Scrape, where: Labels) -> tuple[float, float]:
+    limits = {labels.get("pid"): value for labels, value in scrape.matching(MAX.prometheus_name, where)}
+    used = {labels.get("pid"): value for labels, value in scrape.matching(IN_USE.prometheus_name, where)}
+    pairs = [(used.get(pid, 0.0), limit) for pid, limit in limits.items() if limit > 0]
+    return max(pairs, key=lambda pair: pair[0] / pair[1], default=(math.fsum(used.values()), 0.0))

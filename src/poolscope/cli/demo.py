@@ -7,7 +7,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from poolscope import PrometheusSink, Sink
 from poolscope._contract import POOL, PORT
-from poolscope.cli import _otlp, _server, _stack, _traffic
+from poolscope.cli import _loop, _otlp, _server, _stack, _traffic
 from poolscope.cli._display import Display, Plan, Results, display
 from poolscope.cli._errors import CommandError
 from poolscope.cli._exposition import Scrape, Window
@@ -28,7 +27,6 @@ from poolscope.cli._stages import CHURN, STEADY, Stage, stages
 from poolscope.cli._table import Column
 
 _INTERVAL_SECONDS = 0.5
-_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 def demo(
@@ -115,10 +113,6 @@ class _Run:
 
     async def run(self, sinks: Sequence[Sink]) -> Results:
         """Run the stages; return each with its findings."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # a coroutine that asyncio runs has one
-        with contextlib.suppress(NotImplementedError):  # no such handler on Windows
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         results = []
         with self._shown as shown:
             async with _traffic.clients(sinks) as clients, asyncio.TaskGroup() as tasks:
@@ -157,11 +151,7 @@ class _Run:
 
 def _run(run: _Run, sinks: Sequence[Sink]) -> Results:
     try:
-        return asyncio.run(run.run(sinks))
-    except KeyboardInterrupt:
-        raise CommandError("interrupted", _INTERRUPTED) from None
-    except asyncio.CancelledError:
-        raise CommandError("terminated", _TERMINATED) from None
+        return _loop.run(run.run(sinks))
     except ExceptionGroup as failed:
         first = failed.exceptions[0]
         if isinstance(first, CommandError):
