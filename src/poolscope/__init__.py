@@ -47,12 +47,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'poolscope' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"poolscope.{home}"), name)
-    return value
+if not TYPE_CHECKING:  # a type checker would take every name that there is not for one of type Any
+
+    def __getattr__(name: str) -> Any:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'poolscope' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f"poolscope.{home}"), name)
+        return value
 
 
 def __dir__() -> list[str]:
