@@ -70,6 +70,10 @@ class _Connection(Proxy):
         return checkout
 
     def _answered(self) -> None:
+    def _wanted(self, request: Any) -> None:
+        """Note the timeouts of a request that has a connection made for it."""
+        self._observer.take(self._observer.pool.seen.wanted, request.extensions.get("timeout", {}))
+
         """Note that there is a response before we saw the connection get ready: the user spoke CONNECT himself."""
         self._observer.opened(self._connection, "1.1")
 
@@ -105,6 +109,8 @@ class AsyncConnectionProxy(_Connection):
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request; the pool has handed the connection over for it."""
         checkout = self._offer()
+        if self._connection.state == RESERVED:
+            self._wanted(request)
         try:
             response = await self._inner.handle_async_request(request)
         except BaseException as exc:
@@ -131,6 +137,8 @@ class ConnectionProxy(_Connection):
     def handle_request(self, request: Any) -> Any:
         """Send one request; the pool has handed the connection over for it."""
         checkout = self._offer()
+        if self._connection.state == RESERVED:
+            self._wanted(request)
         try:
             response = self._inner.handle_request(request)
         except BaseException as exc:

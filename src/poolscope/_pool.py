@@ -12,6 +12,7 @@ from poolscope._journal import Journal
 from poolscope._origins import grant, label_of
 from poolscope._records import Checkout, Connection
 from poolscope._slots import Slots
+from poolscope._seen import Seen
 from poolscope._tally import OriginTally
 from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move, on
 
@@ -30,6 +31,7 @@ class Pool:
         self.journal = Journal(name)
         self.slots = Slots(self.journal, self.max)
         self.live = True
+        self.seen = Seen()
         self.opened = 1
         self.tallies = {("", ""): OriginTally("", "")}
         self.checkouts: set[Checkout] = set()
@@ -65,6 +67,7 @@ class Pool:
         self.live = False
         if self.journal.wanted[e.PoolClosed]:
             self.journal.post(e.PoolClosed, self.tallies["", ""], now)
+        self.seen.loop = None
 
     def request(self, scheme: bytes, host: bytes, port: int | None, method: str, pooled: bool, now: float) -> Checkout:
         """Count a request that comes in. pooled: False where the transport has no pool to wait for."""

@@ -40,6 +40,7 @@ def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, poo
     if checkout is not None:
         checkout.error = error_type(exc)
         checkout.cancelled = not isinstance(exc, Exception)
+        observer.take(observer.pool.seen.ran)
         observer.tell(checkout, "failed", exc)
         observer.end(checkout, timed_out=isinstance(exc, pool_timeout))
 
@@ -76,6 +77,8 @@ class AsyncTransport(Setup):
         """Send one request, as the wrapped transport does."""
         observer = self._observer
         checkout = _enter(observer, request)
+        if self._at_entry:
+            await self._close_leaked(checkout)
         outer = CURRENT.get()
         CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_async_request, request, None
@@ -91,6 +94,13 @@ class AsyncTransport(Setup):
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
+
+    async def _close_leaked(self, checkout: Checkout | None) -> None:
+        try:
+            for body in self._observer.diagnosis.entered(checkout):
+                await body.aclose()
+        except Exception:  # noqa: BLE001 - a request does not fail for another's response
+            self._observer.fault()
 
     async def aclose(self) -> None:
         """Close the wrapped transport. The pool works again after it, as it does without us."""
@@ -129,6 +139,8 @@ class SyncTransport(Setup):
         """Send one request, as the wrapped transport does."""
         observer = self._observer
         checkout = _enter(observer, request)
+        if self._at_entry:
+            self._close_leaked(checkout)
         outer = CURRENT.get()
         CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_request, request, None
@@ -144,6 +156,13 @@ class SyncTransport(Setup):
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
+
+    def _close_leaked(self, checkout: Checkout | None) -> None:
+        try:
+            for body in self._observer.diagnosis.entered(checkout):
+                body.close()
+        except Exception:  # noqa: BLE001 - a request does not fail for another's response
+            self._observer.fault()
 
     def close(self) -> None:
         """Close the wrapped transport. The pool works again after it, as it does without us."""
