@@ -7,15 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from poolscope._diagnose import diagnose
     from poolscope._instrument import instrument, uninstrument
     from poolscope._snapshot import HeldConnection, OriginSnapshot, PoolSnapshot
     from poolscope._subscription import ObservedPool, Sink
+    from poolscope.diagnosis._findings import Finding
     from poolscope.httpx import InstrumentedSyncTransport, InstrumentedTransport
     from poolscope.sinks.logging import LoggingSink
     from poolscope.sinks.opentelemetry import OpenTelemetrySink
     from poolscope.sinks.prometheus import PrometheusSink
 
 _HOMES = {
+    "Finding": "diagnosis._findings",
     "HeldConnection": "_snapshot",
     "InstrumentedSyncTransport": "httpx",
     "InstrumentedTransport": "httpx",
@@ -26,12 +29,14 @@ _HOMES = {
     "PoolSnapshot": "_snapshot",
     "PrometheusSink": "sinks.prometheus",
     "Sink": "_subscription",
+    "diagnose": "_diagnose",
     "instrument": "_instrument",
     "uninstrument": "_instrument",
 }
 
 __version__ = "0.1.0"
 __all__ = [
+    "Finding",
     "HeldConnection",
     "InstrumentedSyncTransport",
     "InstrumentedTransport",
@@ -42,6 +47,7 @@ __all__ = [
     "PoolSnapshot",
     "PrometheusSink",
     "Sink",
+    "diagnose",
     "instrument",
     "uninstrument",
 ]

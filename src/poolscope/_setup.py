@@ -7,15 +7,20 @@ import inspect
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import finalize
 
 from poolscope._flavour import Flavour, root_of
-from poolscope._names import granted, name_of_caller
+from poolscope._names import file_of_caller, granted, name_of_caller
 from poolscope._observer import Observer
 from poolscope._pool import Pool
 from poolscope._seams import limits_of, missing_names, observer_of, pool_of, watch
+from poolscope._seen import ENDED
 from poolscope._snapshot import PoolSnapshot
 from poolscope._subscription import Sink
+
+if TYPE_CHECKING:
+    from poolscope.diagnosis._findings import Finding
 
 logger = logging.getLogger("poolscope")
 
@@ -96,6 +101,7 @@ class Setup:
                 return known
         limits = (None, None, None) if pool is None else limits_of(pool)
         state = Pool(granted(name) if name else name_of_caller(), limits[0], limits[1])
+        state.seen.asynchronous, state.seen.file = self._asynchronous, file_of_caller()
         observer = Observer(state, pooled=pool is not None)
         observer.keepalive_expiry = limits[2]
         if pool is not None:
@@ -107,6 +113,7 @@ class Setup:
                 type(self._inner).__name__,
             )
         owner = observer.own()  # a sink asks at once whether the pool is alive
+        finalize(owner, ENDED.append, observer).atexit = False
         observer.subscribe(_default_sinks() if checked is None else checked)
         self._owner = owner
         return observer
@@ -134,6 +141,15 @@ class Setup:
     def snapshot(self) -> PoolSnapshot:
         """Give a frozen picture of the pool now: limits, origins, and each held connection with its age in seconds."""
         return self._observer.snapshot()
+
+    def diagnose(self) -> "list[Finding]":
+        """Give what is wrong with the pool or its use since its first connection, the most severe first.
+
+        What a client ignores because it was given a transport, `poolscope.diagnose(client)` sees better.
+        """
+        from poolscope.diagnosis._inside import diagnose  # noqa: PLC0415 - only for those who ask
+
+        return diagnose(self._observer)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.snapshot()}>"
