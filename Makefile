@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: proof help setup fix check tools test oldest demo bench
+.PHONY: help setup wheelhouse tools fix check test oldest proof demo bench soak docs build
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -21,6 +21,14 @@ tools: .cache/tools/bin/promtool ## bring Prometheus and Alertmanager for the te
 .cache/tools/bin/promtool:
 	@sh tests/alerting/fetch-tools.sh .cache/tools
 
+wheelhouse: .cache/wheelhouse/.done ## bring the wheels that the tests of the package install, without a network
+
+.cache/wheelhouse/.done: pyproject.toml $(VENV)/.done
+	rm -rf .cache/wheelhouse
+	$(BIN)/python -m pip wheel --quiet --wheel-dir .cache/wheelhouse .
+	rm .cache/wheelhouse/poolscope-*
+	touch $@
+
 fix: setup ## format and mend what a tool can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -33,7 +41,7 @@ check: setup ## lint, formatting and types
 # Three processes keep two cores busy: much of a test's time is waiting. A file stays in one, with what it set up.
 SPREAD := -n 3 --dist loadscope --no-loadscope-reorder
 
-test: setup tools oldest ## run every test
+test: setup tools wheelhouse oldest ## run every test
 	$(BIN)/python -m pytest $(SPREAD)
 
 # What the oldest httpx and httpcore have not: private names that two tests reach for, the fault of the keep-alive limit
