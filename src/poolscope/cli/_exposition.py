@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from poolscope._contract import BUSY_TIME, IN_USE, MAX, POOLS, UNLIMITED, Metric, prometheus_label
+from poolscope._contract import BUSY_TIME, IN_USE, MAX, METRICS, POOLS, UNLIMITED, Metric, prometheus_label
 
 Labels = Mapping[str, str]
 """Label values by the contract's names; a sample matches if it carries them all."""
 
+_OF_THE_CONTRACT = frozenset({prometheus_label(label) for metric in METRICS for label in metric.labels})
 _PREFIX = "http_client_"  # of every name in the contract; what else a process exposes may be much
 _LARGEST = 1e30  # no count, limit or second is; sums of what is stay finite
 
@@ -49,6 +50,15 @@ class Scrape:
     def total(self, metric: Metric, where: Labels) -> float:
         """Return the sum of a counter's or gauge's samples."""
         return math.fsum(value for _, value in self.matching(metric.prometheus_name, where))
+
+
+def foreign(labels: Labels) -> tuple[tuple[str, str], ...]:
+    """Give the labels by which one exposition tells several processes apart, such as a federation's `instance`.
+
+    A `pid` is not among them: the workers behind one address are one service.
+    """
+    names = labels.keys() - _OF_THE_CONTRACT - {"le", "pid"}
+    return tuple(sorted((name, labels[name]) for name in names if not name.startswith("otel_scope_")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,16 +52,21 @@ class Target:
 async def scrape(target: Target, seconds: float = SCRAPE_SECONDS) -> Scrape:
     """Fetch and read what a target exposes now. Raises CommandError where that is nothing after so many seconds."""
     asked = time.monotonic()
+    body = await fetch(target, seconds)
+    # The exposition's own moment lies between question and answer; on a busy machine these are far apart.
+    at = (asked + time.monotonic()) / 2
+    return await asyncio.to_thread(read, body, target.shown, at)  # 50,000 series are 2 s
+
+
+async def fetch(target: Target, seconds: float = SCRAPE_SECONDS) -> bytes:
+    """Fetch what a target answers. Raises CommandError where that is no whole answer after so many seconds."""
     try:
         async with asyncio.timeout(seconds):
-            body = await _fetch(target)
+            return await _fetch(target)
     except TimeoutError:
         raise CommandError(f"{target.shown}: no whole answer within {seconds:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError, OSError) as error:
         raise CommandError(f"{target.shown}: {_reason(error)}") from None
-    # The exposition's own moment lies between question and answer; on a busy machine these are far apart.
-    at = (asked + time.monotonic()) / 2
-    return await asyncio.to_thread(read, body, target.shown, at)  # 50,000 series are 2 s
 
 
 def scrape_now(target: Target, seconds: float = SCRAPE_SECONDS) -> Scrape:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from poolscope import _contract as c
 from poolscope.cli import _numbers as n
-from poolscope.cli._exposition import Labels, Scrape, Window
+from poolscope.cli._exposition import Labels, Scrape, Window, foreign
 
 NUMBERS = (
     n.ACTIVE_NOW,
@@ -30,7 +30,6 @@ _METRICS = (
     *(c.OLDEST_PENDING_AGE, c.ACQUISITIONS, c.TIMEOUTS, c.CLOSED),
 )
 _NAMES = frozenset({*(metric.prometheus_name for metric in _METRICS), f"{c.WAIT_TIME.prometheus_name}_bucket"})
-_OF_THE_CONTRACT = frozenset({c.prometheus_label(label) for metric in c.METRICS for label in metric.labels})
 _POOL, _ADDRESS, _PORT, _REASON = map(c.prometheus_label, (*c.B, c.REASON))
 
 
@@ -105,8 +104,7 @@ def _split(scraped: Scrape) -> dict[Key, Scrape]:
 
 def _keys(labels: Labels) -> Iterable[Key]:
     pool = labels.get(_POOL, "")
-    foreign = labels.keys() - _OF_THE_CONTRACT - {"le", "pid"}
-    others = tuple(sorted((name, labels[name]) for name in foreign if not name.startswith("otel_scope_")))
+    others = foreign(labels)
     yield Key(pool, others)
     address, port = labels.get(_ADDRESS, ""), labels.get(_PORT, "")
     if address:

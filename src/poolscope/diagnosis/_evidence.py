@@ -129,7 +129,9 @@ def named(where: Where) -> str:
 def by_pool(before: Reading, after: Reading, seconds: float | None) -> Iterator[Evidence]:
     """Give the evidence on every pool of two readings of one process. A counter that went back began anew."""
     earlier = _split(before)
-    for pool, points in sorted(_split(after).items()):
+    pools = _split(after)
+    pools.pop("", None)  # no pool of ours is without a name
+    for pool, points in sorted(pools.items()):
         known = earlier.get(pool)
         if known is None or _restarted(known, points):
             # Its first moment is its start, which nobody saw; where both readings are meant to be one life, it is ours.

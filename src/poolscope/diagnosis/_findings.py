@@ -43,7 +43,7 @@ class Finding:
 class Rule:
     """One row of the table. fix: may name the evidence. unless: rules whose findings explain this one away.
 
-    inside: only the process itself can see it.
+    inside: only the process itself can see it. timed: it needs the seconds between the two moments.
     """
 
     code: str
@@ -52,6 +52,7 @@ class Rule:
     fix: str
     unless: tuple[str, ...] = ()
     inside: bool = False
+    timed: bool = False
 
 
 def _rule(
@@ -60,8 +61,9 @@ def _rule(
     fix: str,
     *unless: Callable[[Evidence], Proof | None],
     inside: bool = False,
+    timed: bool = False,
 ) -> Rule:
-    return Rule(_code(judge), severity, judge, fix, tuple(_code(other) for other in unless), inside)
+    return Rule(_code(judge), severity, judge, fix, tuple(_code(other) for other in unless), inside, timed)
 
 
 def _code(judge: Callable[[Evidence], Proof | None]) -> str:
@@ -100,6 +102,7 @@ RULES: tuple[Rule, ...] = (
         "warning",
         _use.origin_starvation,
         "Give {holder} a client of its own, so that it can fill only its own pool.",
+        timed=True,
     ),
     _rule(
         "warning",
@@ -108,6 +111,7 @@ RULES: tuple[Rule, ...] = (
         _use.responses_not_closed,
         _use.origin_starvation,
         _use.event_loop_lag,
+        timed=True,
     ),
     _rule(
         "warning",
