@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup wheelhouse tools fix check test oldest proof demo bench soak docs build
+.PHONY: help setup wheelhouse tools fix check test oldest proof demo bench docs build
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.done ## make the virtual environment, with everything the tests need
 
@@ -41,7 +41,7 @@ check: setup ## lint, formatting and types
 # Three processes keep two cores busy: much of a test's time is waiting. A file stays in one, with what it set up.
 SPREAD := -n 3 --dist loadscope --no-loadscope-reorder
 
-test: setup tools wheelhouse oldest ## run every test
+test: setup tools wheelhouse .venv-docs/.done oldest ## run every test
 	$(BIN)/python -m pytest $(SPREAD)
 
 # What the oldest httpx and httpcore have not: private names that two tests reach for, the fault of the keep-alive limit
@@ -74,3 +74,18 @@ demo: setup ## show what the library shows, on real sockets (arguments in DEMO, 
 
 bench: setup ## count what a warm request costs, in instructions, against the bare transport
 	$(BIN)/python benchmarks/warm_path.py
+
+docs: .venv-docs/.done ## build the docs' pages into build/docs, warnings being errors
+	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --builder html docs build/docs
+
+# A place of its own: opentelemetry-distro pins an SDK, and the frameworks of the quick starts are not for the tests.
+.venv-docs/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	.venv-docs/bin/python -m pip install --quiet --editable '.[httpx2,otel,cli]' --group docs
+	touch $@
+
+build: setup ## build the sdist and the wheel into dist, and check them
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+	$(BIN)/python -m twine check --strict dist/*

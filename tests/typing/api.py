@@ -6,7 +6,7 @@ Checked by tests/test_typing.py against the installed wheel, never run.
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 import httpx
 import httpx2
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 import poolscope.httpx2
 from poolscope import (
+    Finding,
     HeldConnection,
     InstrumentedSyncTransport,
     InstrumentedTransport,
@@ -26,6 +27,7 @@ from poolscope import (
     PoolSnapshot,
     PrometheusSink,
     Sink,
+    diagnose,
     instrument,
     uninstrument,
 )
@@ -104,6 +106,15 @@ def snapshots(one: PoolSnapshot) -> None:
     for origin in one.origins:
         assert_type((origin.address, origin.port, origin.waiting), tuple[str, str, int])
     one.name = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def findings(client: httpx.Client) -> None:
+    """What is found has types, down to the words that a severity may be."""
+    assert_type(diagnose(client), list[Finding])
+    for one in InstrumentedTransport().diagnose():
+        assert_type((one.code, one.pool, one.says, one.fix, one.url), tuple[str, str, str, str, str])
+        assert_type(one.severity, Literal["info", "warning", "error"])
+        assert_type(one.evidence, Mapping[str, float | str])
 
 
 def mistakes(client: httpx.Client) -> None:
