@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from poolscope._snapshot import HeldConnection, OriginSnapshot, PoolSnapshot
     from poolscope._subscription import ObservedPool, Sink
     from poolscope.diagnosis._findings import Finding
+    from poolscope.diagnosis._verdict import Holders, Verdict
+    from poolscope.diagnosis._verdicts import verdict
     from poolscope.httpx import InstrumentedSyncTransport, InstrumentedTransport
     from poolscope.sinks.logging import LoggingSink
     from poolscope.sinks.opentelemetry import OpenTelemetrySink
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Finding": "diagnosis._findings",
     "HeldConnection": "_snapshot",
+    "Holders": "diagnosis._verdict",
     "InstrumentedSyncTransport": "httpx",
     "InstrumentedTransport": "httpx",
     "LoggingSink": "sinks.logging",
@@ -29,15 +32,18 @@ _HOMES = {
     "PoolSnapshot": "_snapshot",
     "PrometheusSink": "sinks.prometheus",
     "Sink": "_subscription",
+    "Verdict": "diagnosis._verdict",
     "diagnose": "_diagnose",
     "instrument": "_instrument",
     "uninstrument": "_instrument",
+    "verdict": "diagnosis._verdicts",
 }
 
 __version__ = "0.1.0"
 __all__ = [
     "Finding",
     "HeldConnection",
+    "Holders",
     "InstrumentedSyncTransport",
     "InstrumentedTransport",
     "LoggingSink",
@@ -47,9 +53,11 @@ __all__ = [
     "PoolSnapshot",
     "PrometheusSink",
     "Sink",
+    "Verdict",
     "diagnose",
     "instrument",
     "uninstrument",
+    "verdict",
 ]
 
 

@@ -24,6 +24,7 @@ class _Body(Proxy):
         checkout: Checkout | None = getattr(self, "_checkout", None)
         if checkout is not None and not checkout.ended and not sys.is_finalizing():
             self._observer.defer(self._observer.drop, checkout)
+            self._observer.diagnosis.dropped(self._inner, checkout)
 
     def _end(self) -> None:
         if not self._checkout.ended:

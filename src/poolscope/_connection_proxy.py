@@ -62,6 +62,7 @@ class _Connection(Proxy):
     def _offer(self) -> Checkout | None:
         checkout = CURRENT.get()
         if checkout is None or checkout.ended:
+            self._connection.stranger = True
             return None
         self._observer.apply(self._observer.pool.offer, checkout, self._connection)
         stream = self._connection.stream()
@@ -69,11 +70,11 @@ class _Connection(Proxy):
             stream.arm()
         return checkout
 
-    def _answered(self) -> None:
     def _wanted(self, request: Any) -> None:
         """Note the timeouts of a request that has a connection made for it."""
         self._observer.take(self._observer.pool.seen.wanted, request.extensions.get("timeout", {}))
 
+    def _answered(self) -> None:
         """Note that there is a response before we saw the connection get ready: the user spoke CONNECT himself."""
         self._observer.opened(self._connection, "1.1")
 
@@ -108,9 +109,9 @@ class AsyncConnectionProxy(_Connection):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request; the pool has handed the connection over for it."""
-        checkout = self._offer()
         if self._connection.state == RESERVED:
             self._wanted(request)
+        checkout = self._offer()
         try:
             response = await self._inner.handle_async_request(request)
         except BaseException as exc:
@@ -136,9 +137,9 @@ class ConnectionProxy(_Connection):
 
     def handle_request(self, request: Any) -> Any:
         """Send one request; the pool has handed the connection over for it."""
-        checkout = self._offer()
         if self._connection.state == RESERVED:
             self._wanted(request)
+        checkout = self._offer()
         try:
             response = self._inner.handle_request(request)
         except BaseException as exc:

@@ -34,6 +34,7 @@ class Observer:
     """Watches one pool. Nothing here ever raises into a request.
 
     pool: its state. pooled: False where the transport has no pool that can be seen. clock: monotonic seconds.
+    diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`), None where there is nothing to explain.
     """
 
     def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,7 +48,8 @@ class Observer:
         self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._faulted = False
-        self._unclosed = Subscription({Checkout: self._tell_ended})
+        self._unclosed = Subscription({Checkout: lambda checkout: self.tell(checkout, "ended")})
+        self.diagnosis: Any = None
         self.tracing: Tracing | None = None
         self.watch_entrance: Callable[[Observer], object] | None = None
 
@@ -98,13 +100,11 @@ class Observer:
             idle = proxy is not None and proxy.is_idle()
         self.apply(self.pool.end, checkout, idle, timed_out)
         if checkout.trace is not None:
-            self._tell_ended(checkout)
-
-    def _tell_ended(self, checkout: Checkout) -> None:
-        self.tell(checkout, "ended")
+            self.tell(checkout, "ended")
 
     def drop(self, checkout: Checkout, now: float) -> None:
         """End a request whose body was collected unclosed. Deferred by its finalizer; its trace hears of it later."""
+        self.pool.losses.dropped(checkout, now)
         self.pool.end(checkout, False, False, now)
         if checkout.trace is not None:
             self._unclosed.queue.append(checkout)
@@ -206,6 +206,7 @@ class Observer:
             now = self._clock()
             self._settle(now)
             self._reconcile(now)
+            self.pool.losses.look(self.pool.checkouts, now)
             seen = look(now)
         self._deliver()  # what was settled just now may be the last that this pool has to say
         return seen

@@ -9,10 +9,11 @@ Every method is called with the pool's lock held and the current monotonic secon
 from poolscope import _contract as c
 from poolscope import _events as e
 from poolscope._journal import Journal
+from poolscope._losses import Losses
 from poolscope._origins import grant, label_of
 from poolscope._records import Checkout, Connection
-from poolscope._slots import Slots
 from poolscope._seen import Seen
+from poolscope._slots import Slots
 from poolscope._tally import OriginTally
 from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move, on
 
@@ -30,10 +31,11 @@ class Pool:
         self.idle_max = c.UNLIMITED if max_idle is None else float(max_idle)
         self.journal = Journal(name)
         self.slots = Slots(self.journal, self.max)
-        self.live = True
         self.seen = Seen()
+        self.live = True
         self.opened = 1
         self.tallies = {("", ""): OriginTally("", "")}
+        self.losses = Losses(self.journal, self.tallies["", ""], self.slots)
         self.checkouts: set[Checkout] = set()
         self._by_origin: dict[tuple[bytes, bytes, int | None], OriginTally] = {}
 
@@ -65,9 +67,9 @@ class Pool:
     def close(self, now: float) -> None:
         """Count the pool as closed."""
         self.live = False
+        self.seen.loop = None
         if self.journal.wanted[e.PoolClosed]:
             self.journal.post(e.PoolClosed, self.tallies["", ""], now)
-        self.seen.loop = None
 
     def request(self, scheme: bytes, host: bytes, port: int | None, method: str, pooled: bool, now: float) -> Checkout:
         """Count a request that comes in. pooled: False where the transport has no pool to wait for."""
@@ -173,6 +175,7 @@ class Pool:
         if checkout.ended:
             return
         checkout.ended = True
+        checkout.ended_at = now
         if checkout.state == HOLDING:
             self._release(checkout, idle, now)
         elif checkout.state != DONE:
@@ -211,9 +214,9 @@ class Pool:
         if checkout.trace is not None:
             tally.wait_time.exemplify(wait, checkout.trace, now)
         if timed_out:
-            tally.timeouts[c.UNKNOWN] += 1
+            tally.timeouts[checkout.cause] += 1
             if self.journal.wanted[e.TimedOut]:
-                self.journal.post(e.TimedOut, tally, now, wait, c.UNKNOWN, checkout.trace)
+                self.journal.post(e.TimedOut, tally, now, wait, checkout.cause, checkout.trace)
         else:
             error_type = tally.abandon(checkout.error)
             if self.journal.wanted[e.Abandoned]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, Protocol
 
+from poolscope import _contract as c
 from poolscope._tally import OriginTally
 from poolscope._tracing import Trace
 from poolscope._transitions import OCCUPIED, RESERVED
@@ -28,6 +29,13 @@ class Armed(Protocol):
         """Report the next write."""
 
 
+REQUESTING = "requesting"
+SENDING = "sending"
+AWAITING_HEADERS = "awaiting headers"
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
+"""Methods whose requests have sent everything with their first write."""
+
+
 def _nothing() -> None:
     return None
 
@@ -40,14 +48,18 @@ class Checkout:
     read: its body was read to the end. error: what ended it, empty where nothing did; cancelled: that was no failure.
     source: new, reused or shared. trace: None where it is not traced. queued: its wait was more than a hand-over (kept
     for a trace). measured_elsewhere: another instrumentation answers for its span and duration.
+    cause: why its wait ended in PoolTimeout. place, runner: the line of the program and the task or thread that it
+    belongs to, empty where nobody looked.
     """
 
     # Defaults stand on the class: a request then pays only for what it sets.
     connection: "Connection | None" = None
     joined = streaming = read = cancelled = ended = queued = measured_elsewhere = False
-    phase = "requesting"
+    phase = REQUESTING
     status: int | str = ""
-    protocol = error = source = ""
+    protocol = error = source = place = runner = ""
+    cause = c.UNKNOWN
+    ended_at: float | None = None
     trace: Trace | None = None
 
     def __init__(self, tally: OriginTally, method: str, state: str, now: float) -> None:
@@ -63,6 +75,7 @@ class Connection:
     probe: gives the pool's object for it, None once that was collected. stream: gives the stream of its socket,
     likewise. in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to,
     undecided. connector: the request that it connects for. upgraded: it speaks another protocol now.
+    stranger: somebody came to it past the instrumentation.
     busy_at: since when its slot is taken by somebody. closing: why the pool closes it, empty while it does not.
     socket_closed_at: closed, and the reason may not be known yet. peer: whom its socket speaks to, and setup: the span
     of its set-up; both None where nothing was traced then.
@@ -86,6 +99,7 @@ class Connection:
         "setup",
         "socket_closed_at",
         "state",
+        "stranger",
         "stream",
         "tally",
         "upgraded",
@@ -99,7 +113,7 @@ class Connection:
         self.probe: Callable[[], Probe | None] = _nothing
         self.stream: Callable[[], Armed | None] = _nothing
         self.in_pool = True
-        self.upgraded = False
+        self.upgraded = self.stranger = False
         self.holders = self.offered = self.requests = 0
         self.busy_at = self.connecting_at = self.opened_at = self.idle_at = now
         self.connector: Checkout | None = None

@@ -38,11 +38,21 @@ def _enter(observer: Observer, request: Any) -> Checkout | None:
 
 def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, pool_timeout: type) -> None:
     if checkout is not None:
+        timed_out = isinstance(exc, pool_timeout)
+        if timed_out:
+            _explain(observer, checkout, exc)
         checkout.error = error_type(exc)
         checkout.cancelled = not isinstance(exc, Exception)
         observer.take(observer.pool.seen.ran)
         observer.tell(checkout, "failed", exc)
-        observer.end(checkout, timed_out=isinstance(exc, pool_timeout))
+        observer.end(checkout, timed_out=timed_out)
+
+
+def _explain(observer: Observer, checkout: Checkout, exc: BaseException) -> None:
+    try:
+        observer.diagnosis.explain(checkout, exc)
+    except Exception:  # noqa: BLE001 - told once in the log; the exception is the user's
+        observer.fault()
 
 
 def _answer(observer: Observer, checkout: Checkout | None, request: Any, response: Any, body: Any) -> Any:
@@ -76,9 +86,7 @@ class AsyncTransport(Setup):
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = _enter(observer, request)
-        if self._at_entry:
-            await self._close_leaked(checkout)
+        checkout = await self._enter_watched(request) if self._at_entry else _enter(observer, request)
         outer = CURRENT.get()
         CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_async_request, request, None
@@ -95,12 +103,16 @@ class AsyncTransport(Setup):
                 leave()
         return _answer(observer, checkout, request, response, self._body)
 
-    async def _close_leaked(self, checkout: Checkout | None) -> None:
+    async def _enter_watched(self, request: Any) -> Checkout | None:
+        watch = self._observer.diagnosis
         try:
-            for body in self._observer.diagnosis.entered(checkout):
+            for body in watch.unclosed():
                 await body.aclose()
         except Exception:  # noqa: BLE001 - a request does not fail for another's response
             self._observer.fault()
+        checkout = _enter(self._observer, request)
+        watch.entered(checkout)
+        return checkout
 
     async def aclose(self) -> None:
         """Close the wrapped transport. The pool works again after it, as it does without us."""
@@ -138,9 +150,7 @@ class SyncTransport(Setup):
     def handle_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = _enter(observer, request)
-        if self._at_entry:
-            self._close_leaked(checkout)
+        checkout = self._enter_watched(request) if self._at_entry else _enter(observer, request)
         outer = CURRENT.get()
         CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_request, request, None
@@ -157,12 +167,16 @@ class SyncTransport(Setup):
                 leave()
         return _answer(observer, checkout, request, response, self._body)
 
-    def _close_leaked(self, checkout: Checkout | None) -> None:
+    def _enter_watched(self, request: Any) -> Checkout | None:
+        watch = self._observer.diagnosis
         try:
-            for body in self._observer.diagnosis.entered(checkout):
+            for body in watch.unclosed():
                 body.close()
         except Exception:  # noqa: BLE001 - a request does not fail for another's response
             self._observer.fault()
+        checkout = _enter(self._observer, request)
+        watch.entered(checkout)
+        return checkout
 
     def close(self) -> None:
         """Close the wrapped transport. The pool works again after it, as it does without us."""
