@@ -5,6 +5,7 @@ from itertools import count
 from typing import Any, Protocol
 
 from poolscope import _contract as c
+from poolscope._phases import REQUESTING
 from poolscope._tally import OriginTally
 from poolscope._tracing import Trace
 from poolscope._transitions import OCCUPIED, RESERVED
@@ -27,13 +28,6 @@ class Armed(Protocol):
 
     def arm(self) -> None:
         """Report the next write."""
-
-
-REQUESTING = "requesting"
-SENDING = "sending"
-AWAITING_HEADERS = "awaiting headers"
-BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
-"""Methods whose requests have sent everything with their first write."""
 
 
 def _nothing() -> None:
