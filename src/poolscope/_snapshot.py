@@ -1,6 +1,6 @@
 """The typed picture of a pool now. Frozen: it does not change when the pool does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from poolscope import _contract as c
 from poolscope._levels import levels_of
@@ -73,7 +73,7 @@ class PoolSnapshot:
     lost: tuple[HeldConnection, ...] = ()
     waiting_seconds: tuple[float, ...] = ()
     unseen: int = 0
-    taken_at: float = 0.0
+    taken_at: float = field(default=0.0, compare=False)
 
     @property
     def orphaned(self) -> int:

@@ -71,7 +71,7 @@ class Watch:
 def collected(observer: Observer) -> None:
     """Take in that a pool was collected. Called by its finalizer: what a warning filter raises here, nobody gets."""
     connections = observer.pool.losses.still_open()
-    if connections:
+    if connections and observer.pool.live:
         observer.defer(observer.pool.losses.collected, connections)
         message = f"the client of pool {observer.name!r} was collected unclosed, with {connections} open connections"
         warnings.warn(message, ResourceWarning, stacklevel=2)
