@@ -97,7 +97,7 @@ def asynchronous(program):
     def called(stage, repaired):
         asyncio.run(program(stage, repaired))
 
-    called.__doc__ = program.__doc__
+    called.__name__, called.__doc__ = program.__name__, program.__doc__
     return called
 
 
