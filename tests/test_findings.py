@@ -3,7 +3,7 @@
 import pytest
 
 from findings import ignored_faulty, sizes, uses  # noqa: F401 - they enter their programs
-from findings.stage import PROGRAMS, run
+from findings.stage import PROGRAMS, alone, run  # noqa: F401 - a fixture
 from poolscope.diagnosis._findings import RULES
 
 INSIDE = {rule.code for rule in RULES if rule.inside}

@@ -1,4 +1,4 @@
-"""What is no fault is not named: health, idleness, a cold start, a burst, a restart, and limits that somebody wanted."""
+"""What is no fault is not named: health, idleness, a cold start, a burst, a restart, limits that somebody wanted."""
 
 import asyncio
 import threading
@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from driving import kits, together
-from findings.sizes import slow
-from findings.stage import PROGRAMS, asynchronous, run, workers
+from findings.sizes import keepalive_below_concurrency, slow
+from findings.stage import alone, asynchronous, run, workers  # noqa: F401 - a fixture
 from harness import Server
 from poolscope.cli._diagnoses import since_start
 
@@ -140,6 +140,6 @@ def test_two_equal_origins_do_not_starve_each_other():
 
 def test_httpx2_is_a_way_out_of_the_keepalive_limits_fault():
     """The program that httpcore 1.x fails with loses no connection on httpcore2."""
-    inside, outside = run(PROGRAMS["keepalive-below-concurrency"], repaired=False, http="httpx2")
+    inside, outside = run(keepalive_below_concurrency, repaired=False, http="httpx2")
     assert inside == {}
     assert outside == {"native": {}, "OpenTelemetry": {}}

@@ -65,14 +65,21 @@ async def unbounded_pool(stage, repaired):
             await client.get(server.url())
 
 
+def twelve_workers(size):
+    """Give a program of twelve workers, each request 80 ms, over so many connections."""
+
+    @asynchronous
+    async def program(stage, repaired):
+        with Server(slow(0.08)) as server:
+            async with stage.judged(limits=stage.limits(size)) as client:
+                await workers(12, 5, lambda: client.get(server.url()))
+
+    return program
+
+
 @fault("pool-too-small")
-@asynchronous
-async def pool_too_small(stage, repaired):
-    """Twelve workers, each request 30 ms; the repaired one has the size that the finding of the other names."""
-    limits = stage.limits(16 if repaired else 4)
-    with Server(slow(0.03)) as server:
-        async with stage.judged(limits=limits) as client:
-            await workers(12, 8, lambda: client.get(server.url()))
+def pool_too_small(stage, repaired):
+    twelve_workers(16 if repaired else 4)(stage, repaired)
 
 
 @fault("pool-too-large")

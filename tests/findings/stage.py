@@ -8,6 +8,7 @@ import importlib
 import time
 from contextlib import asynccontextmanager
 
+import pytest
 from prometheus_client import generate_latest
 
 import poolscope
@@ -18,6 +19,12 @@ from poolscope.cli._exposition import Scrape
 from poolscope.cli._scrape import read
 
 PROGRAMS = {}
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    """Forget the pools that other programs of this process have had."""
+    ENDED.clear()
 
 
 def fault(code):
@@ -36,7 +43,6 @@ class Stage:
     def __init__(self, http="httpx"):
         self.http = importlib.import_module(http)
         self.ours = importlib.import_module(f"poolscope.{http}")
-        ENDED.clear()  # what earlier programs of this process left
         self.inside = {}
         self.both = Both()
         self.before, self.began = dict.fromkeys(("native", "OpenTelemetry")), time.monotonic()
