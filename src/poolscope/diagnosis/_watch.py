@@ -45,6 +45,7 @@ class Watch:
     def __init__(self, observer: Observer, options: Options) -> None:
         self.at_entry = options.call_sites or options.reclaim
         self.explain = Verdicts(observer).explain
+        self._observer = observer
         self._options = options
         self._unclosed: deque[tuple[Any, Checkout]] = deque()
         observer.pool.losses.held_too_long_seconds = options.held_too_long_seconds
@@ -56,6 +57,8 @@ class Watch:
 
     def unclosed(self) -> Iterator[Any]:
         """Give the bodies that the request which enters now shall close."""
+        if self._unclosed:
+            self._observer.take(_settled)  # they count as leaks first
         while self._unclosed:
             body, leaked = self._unclosed.popleft()
             if leaked.connection is not None:
@@ -66,6 +69,10 @@ class Watch:
         """Take the body of a response that was collected unclosed. Called by its finalizer: this only appends."""
         if self._options.reclaim and checkout.connection is not None and not checkout.connection.upgraded:
             self._unclosed.append((body, checkout))
+
+
+def _settled(_: float) -> None:
+    return None
 
 
 def collected(observer: Observer) -> None:
