@@ -74,11 +74,10 @@ def test_a_request_that_waits_for_half_a_minute_is_named_while_it_waits():
             await held_by(client, 1)
             client._transport.observer._clock = lambda: time.monotonic() + 40
             stage.judge(client)
-            found = stage.inside, stage.outside()
             answering.set()
             await asyncio.gather(*requests)
         stage.both.provider.shutdown()
-        return found
+        return stage.inside, stage.outside
 
     answering = threading.Event()
     with Server(script) as server:

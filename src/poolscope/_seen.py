@@ -15,6 +15,8 @@ from poolscope._records import Connection
 
 LATE_SECONDS = 0.05
 """An event loop that is free resumes a task in well under a millisecond; this is what a user begins to feel."""
+BURST_SECONDS = 0.25
+"""Tasks that start together are late together; that is one time."""
 
 ENDED: deque[Any] = deque(maxlen=32)
 """The observers of the last pools of this process that nobody can use any more. Finalizers append."""
@@ -27,7 +29,8 @@ class Seen:
     place. since: the first connection was wanted. requests: those whose timeouts were looked at, the ones that had a
     connection made; without_pool_timeout: of these. pool_timeout_seconds: the longest seen, and read_timeout_seconds:
     beside it; both None where none was seen. hand_overs: how often a request was given a slot to connect;
-    late_hand_overs: of these, after more than LATE_SECONDS until the request ran on; late_seconds: their sum.
+    late_hand_overs: of these, after more than LATE_SECONDS until the request ran on; late_seconds: their sum;
+    late_times: how many times of BURST_SECONDS at most they make.
     loop_changes: how often it was used in another event loop than before, without having been closed.
     """
 
@@ -40,6 +43,8 @@ class Seen:
         self.read_timeout_seconds: float | None = None
         self.hand_overs = self.late_hand_overs = 0
         self.late_seconds = 0.0
+        self.late_times = 0
+        self._late_since = float("-inf")
         self.loop_changes = 0
         self.loop: ref[asyncio.AbstractEventLoop] | None = None
 
@@ -65,6 +70,9 @@ class Seen:
             if delay > LATE_SECONDS:
                 self.late_hand_overs += 1
                 self.late_seconds += delay
+                if now - self._late_since > BURST_SECONDS:
+                    self.late_times += 1
+                    self._late_since = now
 
     def ran(self, now: float) -> None:  # noqa: ARG002 - a step has it
         """Note the event loop that runs. Trio has none that a connection belongs to."""

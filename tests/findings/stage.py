@@ -38,12 +38,16 @@ def fault(code):
 
 
 class Stage:
-    """One run. inside: the findings of `poolscope.diagnose(client)` so far. outside: doctor's, by exporter."""
+    """One run. inside: the findings of `poolscope.diagnose(client)` so far. outside: doctor's, by exporter.
+
+    Doctor looks whenever a client is judged, and at the end.
+    """
 
     def __init__(self, http="httpx"):
         self.http = importlib.import_module(http)
         self.ours = importlib.import_module(f"poolscope.{http}")
         self.inside = {}
+        self.outside = {"native": {}, "OpenTelemetry": {}}
         self.both = Both()
         self.before, self.began = dict.fromkeys(("native", "OpenTelemetry")), time.monotonic()
 
@@ -65,6 +69,7 @@ class Stage:
 
     def judge(self, client):
         self.inside |= {finding.code: finding for finding in poolscope.diagnose(client)}
+        self.look()
 
     def limits(self, most, idle=None, expiry=5.0):
         return self.http.Limits(
@@ -75,16 +80,14 @@ class Stage:
         registries = {"native": self.both.native_registry, "OpenTelemetry": self.both.reader_registry}
         return {name: generate_latest(registry) for name, registry in registries.items()}
 
-    def outside(self):
+    def look(self):
         """Judge as doctor does, between the moment that the first transport was made and now."""
         seconds = time.monotonic() - self.began
-        found = {}
         for exporter, text in self.expositions().items():
             before = self.before[exporter]
             first = read(before, exporter) if before else Scrape(0.0, {})
             seen = _between(exporter, first, read(text, exporter), seconds)
-            found[exporter] = {finding.code: finding for pool in seen.pools for finding in pool.findings}
-        return found
+            self.outside[exporter] |= {finding.code: finding for pool in seen.pools for finding in pool.findings}
 
 
 def run(program, *, repaired, http="httpx"):
@@ -92,7 +95,8 @@ def run(program, *, repaired, http="httpx"):
     stage = Stage(http)
     try:
         program(stage, repaired)
-        return stage.inside, stage.outside()
+        stage.look()
+        return stage.inside, stage.outside
     finally:
         stage.both.provider.shutdown()
 

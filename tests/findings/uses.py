@@ -94,7 +94,7 @@ def client_across_event_loops(stage, repaired):
 @fault("event-loop-lag")
 @asynchronous
 async def event_loop_lag(stage, repaired):
-    """Each request comes after 60 ms of work on the event loop, or beside it."""
+    """Each request, over a new connection, comes after 60 ms of work on the event loop, or beside it."""
 
     async def request(client):
         if repaired:
@@ -104,8 +104,8 @@ async def event_loop_lag(stage, repaired):
         await client.get(server.url())
 
     with Server() as server:
-        async with stage.judged() as client:
-            await workers(6, 1, lambda: request(client))
+        async with stage.judged(limits=stage.limits(10, 0)) as client:
+            await workers(8, 4, lambda: request(client))
 
 
 @fault("origin-starvation")

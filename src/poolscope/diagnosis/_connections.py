@@ -87,7 +87,10 @@ def connections_too_old(evidence: Evidence) -> Proof | None:
             number = f"connections_closed_over_{t.OLD_SECONDS:.0f}_seconds_old"
             return (
                 {"origin": named(origin), "oldest_connection_seconds": age, number: lived},
-                f"a connection to {named(origin)} is {age:.0f} s old; {lived} lived more than {t.OLD_SECONDS:.0f} s",
+                (
+                    f"connections to {named(origin)}: the oldest one open is {age:.0f} s old, and {lived} that ended"
+                    f" had lived more than {t.OLD_SECONDS:.0f} s"
+                ),
             )
     return None
 
@@ -123,4 +126,4 @@ def client_not_closed(evidence: Evidence) -> Proof | None:
     leaked = evidence.increase_of_all(c.LEAKED, {c.LEAK: c.POOL_UNCLOSED})
     if not leaked:
         return None
-    return {"clients_not_closed": leaked}, f"{leaked:.0f} clients were collected with open connections"
+    return {"clients_not_closed": leaked}, f"clients collected with open connections: {leaked:.0f}"

@@ -18,7 +18,7 @@ BUSY_SHARE = _alerts.utilization_ratio
 WAIT_SECONDS = 0.01
 """A shorter wait is the scheduler's."""
 WAITING_SHARE = 0.1
-"""One request in ten waits, and waiting is a tenth of what requests do."""
+"""A tenth of what requests do, or of the requests, is waiting."""
 
 DEFAULT_LIMIT = 100
 """httpx's own. Who has it did not choose it, and a limit that nobody chose is no mistake in a number."""
@@ -56,4 +56,4 @@ STARVED_SHARE = 0.3
 STREAM_WAIT_SECONDS = 0.1
 """A new connection's settings take a round trip, which is less; beyond it there is no free stream."""
 LATE_COUNT, LATE_SHARE = 3, 0.5
-"""Half of the tasks that were given a slot ran on late: a start-up that blocks the loop once is not enough."""
+"""Half of the tasks that were given a slot ran on late, at several times: one start-up or burst is not enough."""

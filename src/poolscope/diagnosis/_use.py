@@ -34,8 +34,8 @@ def responses_not_closed(evidence: Evidence) -> Proof | None:
     return (
         {"responses_leaked": leaked, "responses_forgotten": len(forgotten), "oldest_forgotten_seconds": oldest},
         (
-            f"{leaked:.0f} responses were collected unclosed; {len(forgotten)} hold a connection unread for more than"
-            f" {t.UNREAD_SECONDS:.0f} s, up to {oldest:.0f} s"
+            f"responses collected unclosed: {leaked:.0f}; holding a connection unread for more than"
+            f" {t.UNREAD_SECONDS:.0f} s: {len(forgotten)}, the longest {oldest:.0f} s"
         ),
     )
 
@@ -108,16 +108,21 @@ def http2_stream_queue(evidence: Evidence) -> Proof | None:
 def event_loop_lag(evidence: Evidence) -> Proof | None:
     """Find waits that are the event loop's: requests were given a slot and did not run on."""
     seen = evidence.seen
-    if seen is None or not seen.asynchronous or seen.late_hand_overs < t.LATE_COUNT:
+    if seen is None or not seen.asynchronous or seen.late_times < t.LATE_COUNT:
         return None
     if seen.late_hand_overs < t.LATE_SHARE * seen.hand_overs:
         return None
     late = seen.late_seconds / seen.late_hand_overs
     return (
-        {"hand_overs": seen.hand_overs, "late_hand_overs": seen.late_hand_overs, "late_seconds": late},
+        {
+            "hand_overs": seen.hand_overs,
+            "late_hand_overs": seen.late_hand_overs,
+            "late_times": seen.late_times,
+            "lag_seconds": late,
+        },
         (
             f"{seen.late_hand_overs} of {seen.hand_overs} requests that were given a new connection ran on {late:.3f} s"
-            " later on average: the event loop was busy elsewhere"
+            " later on average, at {seen.late_times} times: the event loop was busy elsewhere"
         ),
     )
 
@@ -129,7 +134,7 @@ def client_across_event_loops(evidence: Evidence) -> Proof | None:
         return None
     return (
         {"event_loop_changes": changes},
-        f"the event loop changed {changes} times while the pool's connections belonged to the one before",
+        f"changes of the event loop while the pool's connections belonged to the one before: {changes}",
     )
 
 
