@@ -27,8 +27,10 @@ class Levels:
 def levels_of(pool: Pool) -> dict[OriginTally, Levels]:
     """Count. Called with the pool's lock held."""
     found = {tally: Levels() for tally in pool.tallies.values()}
-    for checkout in pool.checkouts:
-        levels = found[checkout.tally]
+    for checkout in pool.checkouts.copy():
+        levels = found.get(checkout.tally)
+        if levels is None:
+            continue  # it came in since the pool was settled
         levels.active_requests[checkout.method] += 1
         if checkout.state == HOLDING:
             levels.checked_out += 1

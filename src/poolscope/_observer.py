@@ -13,9 +13,11 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import ref
 
+from poolscope import _contract as c
+from poolscope import _events as e
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
-from poolscope._records import Checkout, Connection
+from poolscope._records import STREAMING, Checkout, Connection
 from poolscope._snapshot import PoolSnapshot, picture
 from poolscope._subscription import Sink, Subscription
 from poolscope._tracing import Tracing
@@ -24,6 +26,15 @@ from poolscope._transitions import ACTIVE, ESTABLISHING, RESERVED
 logger = logging.getLogger("poolscope")
 
 R = TypeVar("R")
+
+_FOLD_AT = 256
+"""Plain requests that end before they are counted: it takes a fraction of a millisecond then."""
+_FOLD_AT_FOR_A_SINK = 32
+"""The same where a sink has to record each of them, which costs it far more."""
+_OF_A_REQUEST = frozenset(
+    {e.RequestStarted, e.CheckoutStarted, e.Acquired, e.Released, e.ConnectionIdled, e.ConnectionReused, e.RequestEnded}
+)
+"""What a plain request does not tell. A sink that asks for one of these, and not for whole ones, hears each step."""
 
 
 class Owner:
@@ -34,19 +45,22 @@ class Observer:
     """Watches one pool. Nothing here ever raises into a request.
 
     pool: its state. pooled: False where the transport has no pool that can be seen. clock: monotonic seconds.
+    plain: whether requests may go plain (`_plain`): every sink is content to hear of those when they are over.
     """
 
     def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
         self.pool = pool
-        self.pooled = pooled
+        self.pooled = self.plain = pooled
+        self.clock = clock
         self.closing_pool = 0
         self.keepalive_expiry: float | None = None
         self._owner: Callable[[], Owner | None] = lambda: None
-        self._clock = clock
         self._lock = threading.Lock()
         self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._faulted = False
+        self._guests, self._ended = pool.slots.guests, pool.ended
+        self._fold_at = _FOLD_AT
         self._unclosed = Subscription({Checkout: self._tell_ended})
         self.tracing: Tracing | None = None
         self.watch_entrance: Callable[[Observer], object] | None = None
@@ -60,7 +74,7 @@ class Observer:
         """Take one step of the state machine, then tell the sinks. None where the step failed: that is our fault."""
         try:
             with self._lock:
-                now = self._clock()
+                now = self.clock()
                 if self._deferred:
                     self._settle(now)
                 result = step(*args, now)
@@ -75,7 +89,7 @@ class Observer:
         """Take one step and tell nobody yet: for where the pool's own lock may be held."""
         try:
             with self._lock:
-                now = self._clock()
+                now = self.clock()
                 self._settle(now)
                 return step(*args, now)
         except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
@@ -86,8 +100,45 @@ class Observer:
         """Take one step later, from a finalizer: this takes no lock and may be called anywhere."""
         self._deferred.append((step, args))
 
+    def enter(self, request: Any) -> Checkout | None:
+        """Take a request of httpx that comes in."""
+        if self.plain:
+            checkout = Checkout(request.url, request.method, self.clock())
+            self.pool.checkouts.add(checkout)
+            return checkout
+        return self.apply(self.pool.request, request.url, request.method, self.pooled)
+
+    def offer(self, checkout: Checkout, connection: Connection) -> None:
+        """Note that a request is handed a connection, provisionally."""
+        if checkout.plain and connection.plain:
+            checkout.offered_at = self.clock()
+            checkout.connection = connection
+            if checkout.trace is not None:
+                self.pool.note(checkout, c.REUSED)
+            if self._guests.setdefault(connection, checkout) is checkout:
+                return
+        self.apply(self.pool.offer, checkout, connection)
+        stream = connection.stream()
+        if stream is not None:
+            stream.arm()
+
     def end(self, checkout: Checkout, *, timed_out: bool = False) -> None:
-        """End a request. Where that does not follow, its connection is asked whether it is idle now."""
+        """End a request."""
+        connection = checkout.connection
+        if not checkout.plain or connection is None or checkout.error:
+            self._end_step(checkout, timed_out)
+            return
+        checkout.ended_at = self.clock()
+        if checkout.trace is not None:
+            self.pool.slots.left_full(checkout.ended_at)
+            self._tell_ended(checkout)
+        self._guests.pop(connection, None)
+        self._ended.append(checkout)
+        if len(self._ended) >= self._fold_at:
+            self.apply(self.pool.fold)
+
+    def _end_step(self, checkout: Checkout, timed_out: bool) -> None:
+        """End a request by the state machine. Where it does not follow, its connection is asked whether it is idle."""
         connection = checkout.connection
         if connection is None:
             idle = False
@@ -100,12 +151,17 @@ class Observer:
         if checkout.trace is not None:
             self._tell_ended(checkout)
 
+    def engage(self, checkout: Checkout) -> None:
+        """Let a request be plain no longer."""
+        self.apply(lambda _: self.pool.engage(checkout))
+
     def _tell_ended(self, checkout: Checkout) -> None:
         self.tell(checkout, "ended")
 
     def drop(self, checkout: Checkout, now: float) -> None:
         """End a request whose body was collected unclosed. Deferred by its finalizer; its trace hears of it later."""
-        self.pool.end(checkout, False, False, now)
+        if checkout.ended_at is None:
+            self.pool.end(checkout, False, False, now)
         if checkout.trace is not None:
             self._unclosed.queue.append(checkout)
 
@@ -114,6 +170,15 @@ class Observer:
         connector = connection.connector
         self.apply(self.pool.slots.opened, connection, protocol)
         self.tell(connector, "opened", connection)
+
+    def socket_closed(self, connection: Connection, exc: BaseException | None) -> None:
+        """Note that a socket is closed. exc: what is being handled there; a plain body is not watched otherwise."""
+        self.apply(self.pool.slots.socket_closed, connection)
+        checkout = connection.engaged
+        if checkout is not None and checkout.phase == STREAMING and not checkout.closing:
+            checkout.cut = True
+            if exc is not None and not isinstance(exc, GeneratorExit):
+                checkout.fail(exc)
 
     def met(self, checkout: Checkout | None, connection: Connection, stream: Any) -> None:
         """Note whom a new socket speaks to, where anything is traced: later it may not be able to say it."""
@@ -133,7 +198,7 @@ class Observer:
     @property
     def in_use(self) -> int:
         """How many slots no other request can have."""
-        return self.pool.slots.in_use
+        return self.pool.slots.busy
 
     def read(self, then: Callable[[], None] | None = None) -> Reading:
         """Give one consistent copy of everything counted. then: done at the same moment, under the lock."""
@@ -170,7 +235,7 @@ class Observer:
     @property
     def at_rest(self) -> bool:
         """Whether nothing is running, nothing is open, and nothing is left to say."""
-        return not (self.pool.checkouts or self.pool.slots.taken or self._deferred)
+        return self._look(lambda _: not (self.pool.checkouts or self.pool.slots.taken or self._deferred))
 
     def subscribe(self, sinks: Iterable[Sink]) -> None:
         """Attach sinks. One that fails here is logged by name and left out."""
@@ -187,6 +252,11 @@ class Observer:
                 continue
             subscription.sink = sink
             self._subscriptions = (*self._subscriptions, subscription)
+            if Checkout in subscription.handlers:
+                self._fold_at = min(self._fold_at, _FOLD_AT_FOR_A_SINK)
+            elif not _OF_A_REQUEST.isdisjoint(subscription.handlers):
+                self.plain = False
+        self._look(lambda _: None)  # what is under way now, the new sinks hear of
 
     def trace(self, tracing: Tracing) -> None:
         """Let `tracing` follow every request from now on. A passive one gives way to one that makes spans."""
@@ -203,8 +273,9 @@ class Observer:
 
     def _look(self, look: Callable[[float], R]) -> R:
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             self._settle(now)
+            self.pool.settle(now)
             self._reconcile(now)
             seen = look(now)
         self._deliver()  # what was settled just now may be the last that this pool has to say

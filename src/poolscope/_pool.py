@@ -3,14 +3,16 @@
 1. Every start has exactly one end: METRICS' equations hold between any two calls.
 2. An illegal event changes nothing and raises nothing (`_transitions` is the one table).
 
-Every method is called with the pool's lock held and the current monotonic second `now`.
+Every method is called with the pool's lock held and the current monotonic second `now`. Plain requests (`_plain`) are
+taken in by `engage`, or counted by `fold` when they ended; until then only `checkouts` knows them.
 """
 
 from poolscope import _contract as c
 from poolscope import _events as e
 from poolscope._journal import Journal
 from poolscope._origins import grant, label_of
-from poolscope._records import Checkout, Connection
+from poolscope._plain import count, method_label, serves
+from poolscope._records import Checkout, Connection, Target
 from poolscope._slots import Slots
 from poolscope._tally import OriginTally
 from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move, on
@@ -29,10 +31,12 @@ class Pool:
         self.idle_max = c.UNLIMITED if max_idle is None else float(max_idle)
         self.journal = Journal(name)
         self.slots = Slots(self.journal, self.max)
+        self.slots.engage = self.engage
         self.live = True
         self.opened = 1
         self.tallies = {("", ""): OriginTally("", "")}
         self.checkouts: set[Checkout] = set()
+        self.ended: list[Checkout] = []
         self._by_origin: dict[tuple[bytes, bytes, int | None], OriginTally] = {}
 
     def tally(self, scheme: bytes, host: bytes, port: int | None) -> OriginTally:
@@ -51,6 +55,8 @@ class Pool:
 
     def reserve(self, scheme: bytes, host: bytes, port: int | None, kept: set[int], now: float) -> Connection:
         """Take a slot for a connection to this origin. kept: the ids of the connections that the pool still has."""
+        if not self.live:
+            self.open(now)
         self.slots.keep(kept, now)
         return self.slots.reserve(self.tally(scheme, host, port), now)
 
@@ -66,23 +72,87 @@ class Pool:
         if self.journal.wanted[e.PoolClosed]:
             self.journal.post(e.PoolClosed, self.tallies["", ""], now)
 
-    def request(self, scheme: bytes, host: bytes, port: int | None, method: str, pooled: bool, now: float) -> Checkout:
+    def request(self, target: Target, method: str, pooled: bool, now: float) -> Checkout:
         """Count a request that comes in. pooled: False where the transport has no pool to wait for."""
-        tally = self._by_origin.get((scheme, host, port)) or self.tally(scheme, host, port)
-        checkout = Checkout(tally, method, WAITING if pooled else DONE, now)
+        checkout = Checkout(target, method, now)
+        checkout.plain = False
+        if not pooled:
+            checkout.state = DONE
+            if not self.live:
+                self.open(now)
         self.checkouts.add(checkout)
-        if pooled:
-            tally.checkouts += 1
-        if not self.live:
-            self.open(now)
-        if self.journal.wanted[e.RequestStarted]:
-            self.journal.post(e.RequestStarted, tally, now, method)
-        if pooled and self.journal.wanted[e.CheckoutStarted]:
-            self.journal.post(e.CheckoutStarted, tally, now)
+        self._admit(checkout, pooled)
         return checkout
+
+    def _admit(self, checkout: Checkout, pooled: bool = True) -> OriginTally:
+        tally = checkout.tally
+        if tally is None:
+            target, at = checkout.target, checkout.started_at
+            tally = checkout.tally = self.tally(target.raw_scheme, target.raw_host, target.port)
+            checkout.method = method_label(checkout.method)
+            if self.journal.wanted[e.RequestStarted]:
+                self.journal.post(e.RequestStarted, tally, at, checkout.method)
+            if pooled:
+                tally.checkouts += 1
+                if self.journal.wanted[e.CheckoutStarted]:
+                    self.journal.post(e.CheckoutStarted, tally, at)
+        return tally
+
+    def engage(self, checkout: Checkout, accepted: bool = False) -> None:
+        """Take a plain request into the state machine, as far as it has come. One that waits may still go plain."""
+        if not checkout.plain:
+            return
+        self._admit(checkout)
+        connection = checkout.connection
+        if connection is None:
+            return
+        checkout.plain = connection.plain = False
+        connection.engaged = checkout
+        self.slots.guests.pop(connection, None)
+        self._offer(checkout, connection, checkout.offered_at)
+        if accepted or serves(checkout, connection):
+            self.commit(checkout, c.REUSED, checkout.offered_at)
+        else:
+            stream = connection.stream()
+            if stream is not None:
+                stream.arm()
+
+    def settle(self, now: float) -> None:
+        """Bring everything that is counted up to now."""
+        self.fold(now)
+        for checkout in self.checkouts.copy():
+            if checkout.plain and checkout.ended_at is None:
+                self.engage(checkout)
+
+    def fold(self, now: float) -> None:
+        """Count the plain requests that ended."""
+        many = len(self.ended)
+        ended = self.ended[:many]
+        del self.ended[:many]  # others may append meanwhile
+        self.checkouts.difference_update(ended)
+        plain = [checkout for checkout in ended if checkout.plain]
+        count(self.slots, plain)
+        for post in self.journal.wanted.get(Checkout, ()):
+            for checkout in plain:
+                post(checkout)
+        for checkout in ended:
+            if not checkout.plain:  # it was engaged while it ended
+                self.end(checkout, True, False, checkout.ended_at or now)
 
     def offer(self, checkout: Checkout, connection: Connection, now: float) -> None:
         """Hand a connection over, provisionally."""
+        self._take_in(checkout)
+        guest = self.slots.guests.get(connection)
+        if guest is not None:
+            self.engage(guest)
+        self._offer(checkout, connection, now)
+
+    def _take_in(self, checkout: Checkout) -> None:
+        if checkout.plain:
+            self.engage(checkout)
+            checkout.plain = False
+
+    def _offer(self, checkout: Checkout, connection: Connection, now: float) -> None:
         state = _OFFERED.get(checkout.state)
         if state is None:
             return
@@ -95,11 +165,14 @@ class Pool:
 
     def withdraw(self, checkout: Checkout, now: float) -> None:
         """Take back a connection that was not available after all: the wait goes on, or begins anew."""
+        if checkout.plain:
+            self._refuse(checkout, now)
+            return
         connection = checkout.connection
         late = checkout.state == HOLDING
         if connection is None or not move(checkout, CHECKOUT, "withdrawn"):
             return
-        tally = checkout.tally
+        tally = self._admit(checkout)
         stage = c.LATE if late else c.EARLY
         tally.requeues[stage] += 1
         if late:
@@ -115,6 +188,17 @@ class Pool:
         if self.journal.wanted[e.Requeued]:
             self.journal.post(e.Requeued, tally, now, stage, connection.id)
 
+    def _refuse(self, checkout: Checkout, now: float) -> None:
+        connection, checkout.connection = checkout.connection, None
+        checkout.queued = True
+        if connection is not None:
+            if self.slots.guests.get(connection) is checkout:
+                del self.slots.guests[connection]
+            tally = self._admit(checkout)
+            tally.requeues[c.EARLY] += 1
+            if self.journal.wanted[e.Requeued]:
+                self.journal.post(e.Requeued, tally, now, c.EARLY, connection.id)
+
     def commit(self, checkout: Checkout, source: str, now: float) -> None:
         """Make the hand-over final."""
         connection = checkout.connection
@@ -122,14 +206,12 @@ class Pool:
         if connection is None or state is None:
             return
         checkout.state = state
-        tally = checkout.tally
+        tally = self._admit(checkout)
         wait = checkout.offered_at - checkout.entered_at
         tally.acquisitions[source] += 1
         tally.wait_time.observe(wait)
         if checkout.trace is not None:
-            checkout.source = source
-            full = source != c.NEW and self.slots.in_use >= self.max
-            checkout.queued = checkout.queued or full or self.slots.full_at >= checkout.entered_at
+            self.note(checkout, source)
             tally.wait_time.exemplify(wait, checkout.trace, now)
         connection.offered -= 1
         connection.holders += 1
@@ -139,6 +221,12 @@ class Pool:
         if self.journal.wanted[e.Acquired]:
             self.journal.post(e.Acquired, tally, now, source, wait, connection.id, checkout.trace)
 
+    def note(self, checkout: Checkout, source: str) -> None:
+        """Note for a request's trace how it came to its connection. It takes no lock: a trace is its request's own."""
+        checkout.source = source
+        full = source != c.NEW and self.slots.busy >= self.max
+        checkout.queued = checkout.queued or full or self.slots.full_at >= checkout.entered_at
+
     def connect(self, checkout: Checkout | None, connection: Connection, now: float) -> None:
         """Begin to set the connection up; where that is for a request, its hand-over is final."""
         if checkout is not None and checkout.connection is connection:
@@ -147,47 +235,51 @@ class Pool:
 
     def write(self, checkout: Checkout, connection: Connection, now: float) -> None:
         """Note that the request's first bytes go out: the hand-over is final, and HTTP/2 has given it a stream."""
-        if checkout.connection is not connection:
+        if checkout.connection is not connection or checkout.plain:
             return
         self.commit(checkout, c.SHARED if checkout.joined else c.REUSED, now)
         if connection.protocol != "2" or checkout.streaming or checkout.state != HOLDING:
             return
         checkout.streaming = True
         wait = now - max(checkout.offered_at, connection.opened_at)
-        checkout.tally.stream_wait_time.observe(wait)
+        tally = self._admit(checkout)
+        tally.stream_wait_time.observe(wait)
         if self.journal.wanted[e.StreamWaited]:
-            self.journal.post(e.StreamWaited, checkout.tally, now, wait, connection.id)
+            self.journal.post(e.StreamWaited, tally, now, wait, connection.id)
 
     def adopt(self, checkout: Checkout, now: float) -> None:
         """Count a response that came over a connection older than the instrumentation: reused, without a wait."""
+        self._take_in(checkout)
         if checkout.state == WAITING:
             checkout.entered_at = checkout.started_at
-            self.offer(checkout, Connection(checkout.tally, now), checkout.started_at)
+            self._offer(checkout, Connection(self._admit(checkout), now), checkout.started_at)
         self.commit(checkout, c.REUSED, now)
 
     def end(self, checkout: Checkout, idle: bool, timed_out: bool, now: float) -> None:
         """End a request, whatever state it is in. idle: its connection says that it is idle now."""
         if checkout.ended:
             return
+        self._take_in(checkout)
         checkout.ended = True
+        checkout.ended_at = now
+        tally = self._admit(checkout)
         if checkout.state == HOLDING:
-            self._release(checkout, idle, now)
+            self._release(checkout, tally, idle, now)
         elif checkout.state != DONE:
-            self._give_up(checkout, timed_out, now)
+            self._give_up(checkout, tally, timed_out, now)
         self.checkouts.discard(checkout)
-        tally = checkout.tally
         seconds = now - checkout.started_at
-        kind = tally.request((checkout.method, checkout.status, checkout.error, checkout.protocol), seconds)
+        kind, durations = tally.request((checkout.method, checkout.status, checkout.error, checkout.protocol))
+        durations.observe(seconds)
         if self.journal.wanted[e.RequestEnded]:
             self.journal.post(e.RequestEnded, tally, now, *kind, seconds, checkout.measured_elsewhere)
 
-    def _release(self, checkout: Checkout, idle: bool, now: float) -> None:
+    def _release(self, checkout: Checkout, tally: OriginTally, idle: bool, now: float) -> None:
         connection = checkout.connection
         state = _RELEASED.get(checkout.state)
         if connection is None or state is None:
             return
         checkout.state = state
-        tally = checkout.tally
         use = now - checkout.offered_at
         tally.use_time.observe(use)
         connection.holders -= 1
@@ -198,11 +290,10 @@ class Pool:
         if self.journal.wanted[e.Released]:
             self.journal.post(e.Released, tally, now, use, connection.id)
 
-    def _give_up(self, checkout: Checkout, timed_out: bool, now: float) -> None:
+    def _give_up(self, checkout: Checkout, tally: OriginTally, timed_out: bool, now: float) -> None:
         if checkout.connection is not None:
             checkout.connection.offered -= 1
         move(checkout, CHECKOUT, "timed_out" if timed_out else "abandoned")
-        tally = checkout.tally
         wait = now - checkout.entered_at
         tally.wait_time.observe(wait)
         if checkout.trace is not None:

@@ -6,6 +6,7 @@ from poolscope import _contract as c
 from poolscope._levels import levels_of
 from poolscope._pool import Pool
 from poolscope._records import Checkout, Connection
+from poolscope._tally import OriginTally
 from poolscope._transitions import ACTIVE, ESTABLISHING, HOLDING, IDLE
 
 
@@ -81,9 +82,9 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
         if tally.address
     )
     held = [
-        _held(checkout, checkout.connection, now)
-        for checkout in pool.checkouts
-        if checkout.state == HOLDING and checkout.connection is not None
+        _held(checkout, checkout.tally, checkout.connection, now)
+        for checkout in pool.checkouts.copy()
+        if checkout.state == HOLDING and checkout.tally is not None and checkout.connection is not None
     ]
     return PoolSnapshot(
         name=pool.name,
@@ -100,8 +101,7 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
     )
 
 
-def _held(checkout: Checkout, connection: Connection, now: float) -> HeldConnection:
-    tally = checkout.tally
+def _held(checkout: Checkout, tally: OriginTally, connection: Connection, now: float) -> HeldConnection:
     phase = "connecting" if connection.state == ESTABLISHING else checkout.phase
     age = now - checkout.offered_at
     return HeldConnection(connection.id, tally.address, tally.port, connection.protocol, checkout.method, phase, age)

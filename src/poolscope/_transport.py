@@ -9,9 +9,8 @@ from typing import Any
 
 import anyio
 
-from poolscope import _contract as c
 from poolscope._entrance import enter
-from poolscope._network import CURRENT, error_type
+from poolscope._network import CURRENT
 from poolscope._observer import Observer
 from poolscope._records import Checkout
 from poolscope._setup import Setup, deadline
@@ -23,23 +22,9 @@ _PROTOCOLS = {b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/1.0": "1.0", b"HTTP/0.9
 _DRAIN_POLL_SECONDS = 0.01
 
 
-def _enter(observer: Observer, request: Any) -> Checkout | None:
-    url = request.url
-    method = request.method
-    return observer.apply(
-        observer.pool.request,
-        url.raw_scheme,
-        url.raw_host,
-        url.port,
-        method if method in c.METHODS else c.OTHER,
-        observer.pooled,
-    )
-
-
 def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, pool_timeout: type) -> None:
     if checkout is not None:
-        checkout.error = error_type(exc)
-        checkout.cancelled = not isinstance(exc, Exception)
+        checkout.fail(exc)
         observer.tell(checkout, "failed", exc)
         observer.end(checkout, timed_out=isinstance(exc, pool_timeout))
 
@@ -54,10 +39,12 @@ def _answer(observer: Observer, checkout: Checkout | None, request: Any, respons
         checkout.phase = "unread"
         if checkout.trace is not None:
             observer.tell(checkout, "answered")
-        if checkout.state != HOLDING:
-            observer.apply(observer.pool.adopt, checkout)
         connection = checkout.connection
+        if connection is None or not (checkout.plain or checkout.state == HOLDING):
+            observer.apply(observer.pool.adopt, checkout)
+            connection = checkout.connection
         if connection is not None and (response.status_code == _SWITCHING_PROTOCOLS or request.method == "CONNECT"):
+            observer.engage(checkout)
             connection.upgraded = response.status_code == _SWITCHING_PROTOCOLS or response.is_success
         if response.is_closed:  # it came with its content: nobody will close its stream
             observer.end(checkout)
@@ -75,9 +62,8 @@ class AsyncTransport(Setup):
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = _enter(observer, request)
-        outer = CURRENT.get()
-        CURRENT.set(checkout)
+        checkout = observer.enter(request)
+        token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_async_request, request, None
         if observer.tracing is not None:
             handle, sent, leave = enter(observer, checkout, handle, request)
@@ -87,7 +73,7 @@ class AsyncTransport(Setup):
             _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
             raise
         finally:
-            CURRENT.set(outer)
+            CURRENT.reset(token)
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
@@ -128,9 +114,8 @@ class SyncTransport(Setup):
     def handle_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = _enter(observer, request)
-        outer = CURRENT.get()
-        CURRENT.set(checkout)
+        checkout = observer.enter(request)
+        token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_request, request, None
         if observer.tracing is not None:
             handle, sent, leave = enter(observer, checkout, handle, request)
@@ -140,7 +125,7 @@ class SyncTransport(Setup):
             _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
             raise
         finally:
-            CURRENT.set(outer)
+            CURRENT.reset(token)
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
