@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 _FOLD_AT = 256
 """Plain requests that end before they are counted: it takes a fraction of a millisecond then."""
-_FOLD_AT_FOR_A_SINK = 32
+_FOLD_AT_FOR_A_SINK = 16
 """The same where a sink has to record each of them, which costs it far more."""
 _OF_A_REQUEST = frozenset(
     {e.RequestStarted, e.CheckoutStarted, e.Acquired, e.Released, e.ConnectionIdled, e.ConnectionReused, e.RequestEnded}

@@ -10,7 +10,7 @@ from collections import defaultdict
 from poolscope import _contract as c
 from poolscope._records import Checkout, Connection
 from poolscope._slots import Slots
-from poolscope._tally import OriginTally
+from poolscope._tally import OriginTally, RequestKind
 
 Group = tuple[OriginTally, str, int | str]
 _PROTOCOL = "1.1"
@@ -19,6 +19,11 @@ _PROTOCOL = "1.1"
 def method_label(method: str) -> str:
     """Give a method as it is labelled."""
     return method if method in c.METHODS else c.OTHER
+
+
+def request_kind(checkout: Checkout) -> RequestKind:
+    """Give the labels that a plain request's duration is recorded under."""
+    return method_label(checkout.method), checkout.status, "", _PROTOCOL
 
 
 def serves(checkout: Checkout, connection: Connection) -> bool:
@@ -41,7 +46,7 @@ def count(slots: Slots, ended: list[Checkout]) -> None:
         groups[connection.tally, one.method, one.status].append(one)
         if one.trace is not None:
             connection.tally.wait_time.exemplify(one.offered_at - one.entered_at, one.trace, one.offered_at)
-    for (tally, method, status), group in groups.items():
+    for (tally, _, _), group in groups.items():
         tally.checkouts += sum([one.tally is None for one in group])
         tally.acquisitions[c.REUSED] += len(group)
         ends = [one.ended_at or 0.0 for one in group]
@@ -49,5 +54,5 @@ def count(slots: Slots, ended: list[Checkout]) -> None:
         slots.busy_seconds += sum(uses)
         tally.use_time.observe_all(uses)
         tally.wait_time.observe_all([one.offered_at - one.entered_at for one in group])
-        _, durations = tally.request((method_label(method), status, "", _PROTOCOL))
+        _, durations = tally.request(request_kind(group[0]))
         durations.observe_all([end - one.started_at for end, one in zip(ends, group, strict=True)])
