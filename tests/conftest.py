@@ -5,6 +5,15 @@ import pytest
 from driving import Kit
 from poolscope import _names, _origins
 
+LONGEST = ("rules_live", "demo", "transparency", "rules", "faults", "transparency_gate", "dashboards_data")
+"""The files that take longest, in order. A file is one process's, so one that comes last would keep all waiting."""
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first; the others in their order."""
+    rank = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
 
 @pytest.fixture
 def kit(request):

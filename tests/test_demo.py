@@ -1,17 +1,10 @@
 """`poolscope demo` as its users run it: a process, a terminal or none, signals, and a /metrics to scrape."""
 
 import contextlib
-import fcntl
-import os
-import pty
 import re
-import select
 import signal
 import socket
-import struct
-import subprocess
 import sys
-import termios
 import time
 from dataclasses import replace
 
@@ -21,25 +14,20 @@ from poolscope import _contract as contract
 from poolscope.cli import demo as command
 from poolscope.cli import main
 from poolscope.cli._app import run
-from poolscope.cli._exposition import scrape
+from poolscope.cli._errors import CommandError
+from poolscope.cli._scrape import Target, scrape_now
 from poolscope.cli._stages import CHURN, Load, stages
+from terminal import in_terminal, started
 
-POOLSCOPE = [sys.executable, "-m", "poolscope.cli"]
 STAGES = ("warm reuse", "high utilization", "checkout waits", "creation spike", "starvation", "recovery")
-
-
-@contextlib.contextmanager
-def started(*arguments, **options):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen([*POOLSCOPE, *arguments], **{**pipes, **options}) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def metrics_port(line):
     return int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", line)[1])
+
+
+def scrape(port):
+    return scrape_now(Target.parse(f"127.0.0.1:{port}"))
 
 
 def origin_ports(scraped):
@@ -62,7 +50,7 @@ def fast_run():
         scrapes = []
         for line in process.stdout:
             lines.append(line)
-            with contextlib.suppress(OSError):  # the last lines come after the server's end
+            with contextlib.suppress(CommandError):  # the last lines come after the server's end
                 scrapes.append(scrape(port))
         errors = process.stderr.read()
         status = process.wait()
@@ -165,38 +153,8 @@ def test_a_signal_ends_it_cleanly(number, status, line):
     assert all(refuses(port) for port in ports)
 
 
-def in_terminal(arguments, until, rows=30, columns=110, **environment):
-    """Run under a pseudo-terminal until `until` was written, then interrupt; return (status, all that was written)."""
-    controller, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
-    environment = {**os.environ, "TERM": "xterm-256color", **environment}
-    written = b""
-    with (
-        started(*arguments, **streams, env=environment) as process,
-        contextlib.closing(os.fdopen(controller, "rb", buffering=0)) as screen,
-    ):
-        os.close(terminal)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            if not select.select([screen], [], [], 0.5)[0]:
-                continue
-            try:
-                chunk = screen.read(65536)
-            except OSError:  # the other end is closed: Linux says so
-                break
-            if not chunk:
-                break
-            written += chunk
-            if until in written:
-                process.send_signal(signal.SIGINT)
-                until = b"never again\0"
-        status = process.wait(20)
-    return status, written.decode()
-
-
 def test_a_terminal_shows_a_live_table_and_gets_its_cursor_back():
-    status, written = in_terminal(["demo", "--fast", "--port", "0"], until=b"0:01 of")
+    status, written = in_terminal(["demo", "--fast", "--port", "0"], until="0:01 of")
     assert status == 130
     for text in (
         "poolscope demo",
@@ -213,7 +171,7 @@ def test_a_terminal_shows_a_live_table_and_gets_its_cursor_back():
 
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines():
-    status, written = in_terminal(["demo", "--fast", "--port", "0"], until=b"stage 1 of 6", TERM="dumb")
+    status, written = in_terminal(["demo", "--fast", "--port", "0"], until="stage 1 of 6", TERM="dumb")
     assert status == 130
     assert "\x1b" not in written
 

@@ -1,9 +1,7 @@
-"""`poolscope export`: every kind, its options, its errors in one line, and all of it out of the built wheel alone."""
+"""`poolscope export`: every kind, its options, its errors in one line. `test_package.py` does it from the wheel."""
 
 import json
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -162,32 +160,3 @@ def test_list_names_every_kind_and_setting(capsys):
 def test_a_single_file_can_be_printed(capsys):
     assert run(["export", "prometheus", "-"]) == 0
     assert capsys.readouterr().out == (ROOT / "dashboards/prometheus/poolscope.rules.yml").read_text()
-
-
-WITHOUT_THE_BUILDER = """
-import sys
-sys.modules["grafana_foundation_sdk"] = None
-import poolscope
-assert poolscope.__file__.startswith(sys.argv[1]), poolscope.__file__
-from poolscope.cli._app import run
-from poolscope.cli.export import KINDS
-sys.exit(max(run(["export", kind, f"{sys.argv[2]}/{kind}"]) for kind in KINDS))
-"""
-
-
-def test_the_wheel_alone_exports_everything(tmp_path):
-    """Unpacked away from the repository, and where the dashboards' builder cannot be imported."""
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    site, out = tmp_path / "site", tmp_path / "out"
-    zipfile.ZipFile(wheel).extractall(site)
-    command = [sys.executable, "-P", "-c", WITHOUT_THE_BUILDER, str(site), str(out)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=tmp_path, env={"PYTHONPATH": str(site)}
-    )
-    assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in out.iterdir()) == sorted(KINDS)
-    for kind, where in COMMITTED.items():
-        for file in (out / kind).iterdir():
-            assert file.read_text() == (ROOT / where / file.name).read_text()

@@ -69,13 +69,13 @@ def test_a_pool_timeout_is_no_deadline(kit):
     with Server(script) as server:
 
         async def story(driver):
-            timeout = kit.http.Timeout(10, pool=0.15)
-            outcomes = await together(*[lambda: driver.get(server.url(), timeout=timeout)] * 30)
+            timeout = kit.http.Timeout(10, pool=1.0)  # fifty answers long, so that no machine misses it between two
+            outcomes = await together(*[lambda: driver.get(server.url(), timeout=timeout)] * 70)
             assert [o for o in outcomes if isinstance(o, Exception)] == []
 
         seen = kit.run(story, limits=kit.limits(1, 1))
         assert seen(c.TIMEOUTS) == 0
-        assert seen(c.WAIT_TIME, "_count") - seen(c.WAIT_TIME, "_bucket", le="0.25") > 0
+        assert seen(c.WAIT_TIME, "_count") - seen(c.WAIT_TIME, "_bucket", le="1.0") > 0
 
 
 @kits()

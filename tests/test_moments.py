@@ -65,7 +65,7 @@ def test_a_queued_request_is_seen_while_it_waits(kit):
                 assert seen(c.OLDEST_PENDING_AGE) > 0
                 snapshot = driver.transport.snapshot()
                 assert (snapshot.in_use, snapshot.waiting) == (1, 1)
-                assert [held.phase for held in snapshot.held] == ["requesting"]
+                assert [held.phase for held in snapshot.held] == ["awaiting headers"]
                 assert "1/1 in use" in repr(driver.transport)
                 server.gate("go").set()
 

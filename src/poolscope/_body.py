@@ -14,18 +14,11 @@ from weakref import ref
 
 from poolscope._network import Proxy
 from poolscope._observer import Observer
-from poolscope._records import STREAMING, Checkout
-
-
-def finished(generator: Any) -> bool:
-    """Whether a generator of either colour has come to its end."""
-    return (generator.ag_frame if isinstance(generator, AsyncGeneratorType) else generator.gi_frame) is None
+from poolscope._records import STREAMING, Checkout, frame_of
 
 
 class _Body(Proxy):
     """The parts of a response's body that have no colour."""
-
-    _chunks: Any = None
 
     def __init__(self, inner: Any, observer: Observer, checkout: Checkout) -> None:
         self._inner = inner
@@ -35,13 +28,14 @@ class _Body(Proxy):
     def __del__(self) -> None:
         if self._checkout.ended_at is None and not sys.is_finalizing():
             self._observer.defer(self._observer.drop, self._checkout)
+            self._observer.diagnosis.dropped(self._inner, self._checkout)
 
     def _end(self) -> None:
         checkout = self._checkout
         if checkout.ended_at is None:
-            if self._chunks is not None and not checkout.plain:
-                chunks = self._chunks()
-                checkout.read = not checkout.cut and (chunks is None or finished(chunks))
+            if checkout.chunks is not None and not checkout.plain:
+                chunks = checkout.chunks()
+                checkout.read = not checkout.cut and (chunks is None or frame_of(chunks) is None)
             self._observer.end(checkout)
 
 
@@ -140,7 +134,7 @@ class AsyncBody(_Body):
         inner = self._inner.__aiter__()
         self._checkout.phase = STREAMING
         if self._checkout.plain and type(inner) is AsyncGeneratorType:
-            self._chunks = ref(inner)  # weakly: who stops half-way lets go of it
+            self._checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
             return inner
         chunks = AsyncGeneratorChunks if hasattr(inner, "aclose") else AsyncChunks
         return chunks(inner, inner.__anext__, self._checkout)
@@ -161,7 +155,7 @@ class Body(_Body):
         inner = self._inner.__iter__()
         self._checkout.phase = STREAMING
         if self._checkout.plain and type(inner) is GeneratorType:
-            self._chunks = ref(inner)  # weakly: who stops half-way lets go of it
+            self._checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
             return inner
         chunks = GeneratorChunks if hasattr(inner, "close") else Chunks
         return chunks(inner, inner.__next__, self._checkout)

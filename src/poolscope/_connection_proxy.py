@@ -62,9 +62,14 @@ class _Connection(Proxy):
     def _offer(self) -> Checkout | None:
         checkout = CURRENT.get()
         if checkout is None or checkout.ended_at is not None:
+            self._connection.stranger = True
             return None
         self._observer.offer(checkout, self._connection)
         return checkout
+
+    def _wanted(self, request: Any) -> None:
+        """Note the timeouts of a request that has a connection made for it."""
+        self._observer.take(self._observer.pool.seen.wanted, request.extensions.get("timeout", {}))
 
     def _answered(self) -> None:
         """Note that there is a response before we saw the connection get ready: the user spoke CONNECT himself."""
@@ -104,6 +109,8 @@ class AsyncConnectionProxy(_Connection):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request; the pool has handed the connection over for it."""
+        if self._connection.state == RESERVED:
+            self._wanted(request)
         checkout = self._offer()
         try:
             response = await self._inner.handle_async_request(request)
@@ -130,6 +137,8 @@ class ConnectionProxy(_Connection):
 
     def handle_request(self, request: Any) -> Any:
         """Send one request; the pool has handed the connection over for it."""
+        if self._connection.state == RESERVED:
+            self._wanted(request)
         checkout = self._offer()
         try:
             response = self._inner.handle_request(request)

@@ -27,16 +27,24 @@ STATUS = "http.response.status_code"
 NEW, REUSED, SHARED = SOURCES = ("new", "reused", "shared")
 EARLY, LATE = STAGES = ("early", "late")
 ACTIVE, IDLE = STATES = ("active", "idle")
+SLOW_ORIGIN = "slow_origin"
+OTHER_ORIGIN = "other_origin"
+CONNECTING = "connecting"
+STREAMING = "streaming"
+UNREAD = "unread"
+LEAKED_SLOTS = "leaked"
+ORPHANED_SLOTS = "orphaned"
+BURST = "burst"
 UNKNOWN = "unknown"
 CAUSES = (
-    "slow_origin",
-    "other_origin",
-    "connecting",
-    "streaming",
-    "unread",
-    "leaked",
-    "orphaned",
-    "burst",
+    SLOW_ORIGIN,
+    OTHER_ORIGIN,
+    CONNECTING,
+    STREAMING,
+    UNREAD,
+    LEAKED_SLOTS,
+    ORPHANED_SLOTS,
+    BURST,
     UNKNOWN,
 )
 POOL_CLOSED = "pool_closed"
@@ -63,7 +71,7 @@ REASONS = (
     RESPONSE_UNREAD,
     DROPPED,
 )
-LEAKS = ("held_too_long", "response_unclosed", "pool_unclosed")
+HELD_TOO_LONG, RESPONSE_UNCLOSED, POOL_UNCLOSED = LEAKS = ("held_too_long", "response_unclosed", "pool_unclosed")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"})
 OTHER = "_OTHER"
 
@@ -204,6 +212,8 @@ SOCKET_SPAN = "socket connect"
 TLS_SPAN = "TLS client handshake"
 SPANS = (WAIT_SPAN, SETUP_SPAN, SOCKET_SPAN, TLS_SPAN)
 """The first words of our spans' names, or of the events that stand for them; where each went follows."""
+VERDICT_EVENT = "pool_timeout"
+"""The event on a request's span that says why its wait ended in PoolTimeout."""
 
 CONNECTION_ID = "http.client.connection.id"
 WAIT_SECONDS = "http.client.connection.wait_time"

@@ -6,6 +6,7 @@ An event is built only where a sink asked for its type. `trace` is the request's
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,42 @@ class RequestEnded(Event):
     protocol: str
     duration_seconds: float
     measured_elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leaked(Event):
+    """A leak was proved. leak_type: held_too_long, response_unclosed or pool_unclosed, which has no request.
+
+    connections: how many it holds. held_seconds: for how long. request: the request's record, None for a whole pool.
+    """
+
+    leak_type: str
+    connections: int
+    held_seconds: float
+    request: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack(Event):
+    """A connection that was held too long was given back after all. request: the record of the one that held it."""
+
+    held_seconds: float
+    request: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotOrphaned(Event):
+    """A slot belongs to no request any more, and is neither idle nor closed. was: connecting or active."""
+
+    connection_id: int
+    was: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRecovered(Event):
+    """An orphaned slot is free again, or somebody's."""
+
+    connection_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,21 +17,32 @@ Client = TypeVar("Client")
 _CLASSES = {"AsyncClient": "InstrumentedTransport", "Client": "InstrumentedSyncTransport"}
 
 
-def instrument(client: Client, *, name: str | None = None, sinks: Sequence[Sink] | None = None) -> Client:
+def instrument(
+    client: Client,
+    *,
+    name: str | None = None,
+    sinks: Sequence[Sink] | None = None,
+    call_sites: bool = False,
+    held_too_long_seconds: float | None = None,
+    reclaim: bool = False,
+) -> Client:
     """Instrument a client in place and give it back. A second time changes nothing.
 
     client: an httpx or httpx2 Client or AsyncClient, or an instance of a subclass.
     name: the name of its pool; each mount's pool is called `name` and the mount's pattern.
-    sinks: as `InstrumentedTransport` takes them.
+    sinks, call_sites, held_too_long_seconds, reclaim: as `InstrumentedTransport` takes them.
 
     Connections that the client already has are counted from their next response on, as reused and without a wait.
-    Raises TypeError where the client is not one.
+    Raises TypeError where the client is not one, and what `InstrumentedTransport` raises.
     """
-    transport_class = _transport_class(client)
+    transport_class = transport_class_for(client)
+    asked = {"call_sites": call_sites, "held_too_long_seconds": held_too_long_seconds, "reclaim": reclaim}
     for transport, pattern, put in transports_of(client):
         if not isinstance(transport, Setup):
             own_name = name if name is None or not pattern else f"{name} {pattern}"
-            put(transport_class(transport, name=own_name, sinks=sinks))
+            made = transport_class(transport, name=own_name, sinks=sinks, **asked)
+            made.observer.pool.seen.file = ""  # nobody passed `transport=` there
+            put(made)
     return client
 
 
@@ -40,7 +51,7 @@ def uninstrument(client: Client) -> Client:
 
     Raises TypeError where the client is not one.
     """
-    _transport_class(client)
+    transport_class_for(client)
     for transport, _, put in transports_of(client):
         if isinstance(transport, Setup):
             put(transport.wrapped)
@@ -48,7 +59,8 @@ def uninstrument(client: Client) -> Client:
     return client
 
 
-def _transport_class(client: object) -> Any:
+def transport_class_for(client: object) -> Any:
+    """Give the class of ours that instruments this client's transports; TypeError where it is no client."""
     for cls in type(client).__mro__:
         if root_of(cls) in ("httpx", "httpx2") and cls.__name__ in _CLASSES:
             return getattr(import_module(f"poolscope.{root_of(cls)}"), _CLASSES[cls.__name__])

@@ -6,6 +6,7 @@ Of the names that users give, a process has 100, then `_OTHER`.
 
 import sys
 import threading
+from types import FrameType
 
 from poolscope._contract import OTHER
 
@@ -23,13 +24,23 @@ def granted(name: str) -> str:
 
 def name_of_caller() -> str:
     """Name the nearest caller outside this package, such as `billing.clients.make_client`."""
-    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to see a caller cheaply
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "poolscope":
-        frame = frame.f_back
+    frame = _caller()
     module = frame.f_globals.get("__name__", "default")
     function = frame.f_code.co_qualname
     name = module if function == "<module>" else f"{module}.{function}"
     return _within(_callers, name, MAX_CALLERS, "default")
+
+
+def file_of_caller() -> str:
+    """Give the source file of the nearest caller outside this package."""
+    return _caller().f_code.co_filename
+
+
+def _caller() -> FrameType:
+    frame = sys._getframe(1)  # noqa: SLF001 - the documented way to see a caller cheaply
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "poolscope":
+        frame = frame.f_back
+    return frame
 
 
 def _within(given: set[str], name: str, most: int, otherwise: str) -> str:

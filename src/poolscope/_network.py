@@ -55,6 +55,7 @@ class _Backend(Proxy):
 
     def _begin(self, target: str) -> None:
         checkout = CURRENT.get()
+        self._observer.take(self._observer.pool.seen.began, self._connection)
         self._observer.apply(self._observer.pool.connect, checkout, self._connection)
         self._observer.tell(checkout, "connecting", self._connection, target)
 

@@ -46,6 +46,7 @@ class Observer:
 
     pool: its state. pooled: False where the transport has no pool that can be seen. clock: monotonic seconds.
     plain: whether requests may go plain (`_plain`): every sink is content to hear of those when they are over.
+    diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`), None where there is nothing to explain.
     """
 
     def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +62,8 @@ class Observer:
         self._faulted = False
         self._guests, self._ended = pool.slots.guests, pool.ended
         self._fold_at = _FOLD_AT
-        self._unclosed = Subscription({Checkout: self._tell_ended})
+        self._unclosed = Subscription({Checkout: lambda checkout: self.tell(checkout, "ended")})
+        self.diagnosis: Any = None
         self.tracing: Tracing | None = None
         self.watch_entrance: Callable[[Observer], object] | None = None
 
@@ -131,7 +133,7 @@ class Observer:
         checkout.ended_at = self.clock()
         if checkout.trace is not None:
             self.pool.slots.left_full(checkout.ended_at)
-            self._tell_ended(checkout)
+            self.tell(checkout, "ended")
         self._guests.pop(connection, None)
         self._ended.append(checkout)
         if len(self._ended) >= self._fold_at:
@@ -149,18 +151,16 @@ class Observer:
             idle = proxy is not None and proxy.is_idle()
         self.apply(self.pool.end, checkout, idle, timed_out)
         if checkout.trace is not None:
-            self._tell_ended(checkout)
+            self.tell(checkout, "ended")
 
     def engage(self, checkout: Checkout) -> None:
         """Let a request be plain no longer."""
         self.apply(lambda _: self.pool.engage(checkout))
 
-    def _tell_ended(self, checkout: Checkout) -> None:
-        self.tell(checkout, "ended")
-
     def drop(self, checkout: Checkout, now: float) -> None:
         """End a request whose body was collected unclosed. Deferred by its finalizer; its trace hears of it later."""
         if checkout.ended_at is None:
+            self.pool.losses.dropped(checkout, now)
             self.pool.end(checkout, False, False, now)
         if checkout.trace is not None:
             self._unclosed.queue.append(checkout)
@@ -239,6 +239,7 @@ class Observer:
 
     def subscribe(self, sinks: Iterable[Sink]) -> None:
         """Attach sinks. One that fails here is logged by name and left out."""
+        self._look(lambda _: None)  # what is over, no new sink hears of
         for sink in sinks:
             try:
                 wanted = sink.attach(self)
@@ -256,7 +257,6 @@ class Observer:
                 self._fold_at = min(self._fold_at, _FOLD_AT_FOR_A_SINK)
             elif not _OF_A_REQUEST.isdisjoint(subscription.handlers):
                 self.plain = False
-        self._look(lambda _: None)  # what is under way now, the new sinks hear of
 
     def trace(self, tracing: Tracing) -> None:
         """Let `tracing` follow every request from now on. A passive one gives way to one that makes spans."""
@@ -277,6 +277,7 @@ class Observer:
             self._settle(now)
             self.pool.settle(now)
             self._reconcile(now)
+            self.pool.losses.look(self.pool.checkouts, now)
             seen = look(now)
         self._deliver()  # what was settled just now may be the last that this pool has to say
         return seen

@@ -10,9 +10,11 @@ taken in by `engage`, or counted by `fold` when they ended; until then only `che
 from poolscope import _contract as c
 from poolscope import _events as e
 from poolscope._journal import Journal
+from poolscope._losses import Losses
 from poolscope._origins import grant, label_of
 from poolscope._plain import count, method_label, serves
 from poolscope._records import Checkout, Connection, Target
+from poolscope._seen import Seen
 from poolscope._slots import Slots
 from poolscope._tally import OriginTally
 from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move, on
@@ -32,9 +34,11 @@ class Pool:
         self.journal = Journal(name)
         self.slots = Slots(self.journal, self.max)
         self.slots.engage = self.engage
+        self.seen = Seen()
         self.live = True
         self.opened = 1
         self.tallies = {("", ""): OriginTally("", "")}
+        self.losses = Losses(self.journal, self.tallies["", ""], self.slots)
         self.checkouts: set[Checkout] = set()
         self.ended: list[Checkout] = []
         self._by_origin: dict[tuple[bytes, bytes, int | None], OriginTally] = {}
@@ -69,6 +73,7 @@ class Pool:
     def close(self, now: float) -> None:
         """Count the pool as closed."""
         self.live = False
+        self.seen.loop = None
         if self.journal.wanted[e.PoolClosed]:
             self.journal.post(e.PoolClosed, self.tallies["", ""], now)
 
@@ -299,9 +304,9 @@ class Pool:
         if checkout.trace is not None:
             tally.wait_time.exemplify(wait, checkout.trace, now)
         if timed_out:
-            tally.timeouts[c.UNKNOWN] += 1
+            tally.timeouts[checkout.cause] += 1
             if self.journal.wanted[e.TimedOut]:
-                self.journal.post(e.TimedOut, tally, now, wait, c.UNKNOWN, checkout.trace)
+                self.journal.post(e.TimedOut, tally, now, wait, checkout.cause, checkout.trace)
         else:
             error_type = tally.abandon(checkout.error)
             if self.journal.wanted[e.Abandoned]:

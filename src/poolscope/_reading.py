@@ -75,6 +75,8 @@ def _read_pool(reading: Reading, pool: Pool, live: bool, now: float) -> None:
     numbers[c.IN_USE, key] = slots.in_use
     numbers[c.MAX, key] = pool.max
     numbers[c.IDLE_MAX, key] = pool.idle_max
+    numbers[c.ORPHANED, key] = len(pool.losses.orphaned)
+    numbers.update({(c.LEAKED, (pool.name, kind)): count for kind, count in pool.losses.leaks.items()})
     numbers[c.BUSY_TIME, key] = slots.busy_until(now)
     numbers[c.OLDEST_PENDING_AGE, key] = now - min(waiting, default=now)
     numbers[c.OLDEST_USE_AGE, key] = now - min(holding, default=now)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from itertools import count
+from types import AsyncGeneratorType
 from typing import Any, Protocol
 
+from poolscope import _contract as c
 from poolscope._tally import OriginTally
 from poolscope._tracing import Trace
 from poolscope._transitions import HOLDING, OCCUPIED, RESERVED, WAITING
@@ -31,6 +33,11 @@ class Armed(Protocol):
         """Report the next write."""
 
 
+REQUESTING = "requesting"
+SENDING = "sending"
+AWAITING_HEADERS = "awaiting headers"
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
+"""Methods whose requests have sent everything with their first write."""
 class Target(Protocol):
     """Where a request goes: what a URL of httpx says of it."""
 
@@ -56,6 +63,11 @@ def error_type(exc: BaseException) -> str:
     return type(exc).__qualname__
 
 
+def frame_of(generator: Any) -> Any:
+    """Give the frame of a generator of either colour, None where it came to its end."""
+    return generator.ag_frame if isinstance(generator, AsyncGeneratorType) else generator.gi_frame
+
+
 class Checkout:
     """One request, from entering the transport to the end of its body.
 
@@ -63,10 +75,13 @@ class Checkout:
     started_at: entered the transport. entered_at: its present wait began. offered_at: was last handed a connection.
     ended_at: ended, None until then. ended: that has been counted.
     joined: that connection was being set up for, or used by, another request. streaming: HTTP/2 gave it a stream.
-    read: its body was read to the end. cut: its socket was closed before that. closing: its body is being closed. error: what ended it, empty where nothing
-    did; cancelled: that was no failure. source: new, reused or shared. trace: None where it is not traced. queued: its
-    wait was more than a hand-over (kept for a trace). measured_elsewhere: another instrumentation answers for its span
-    and duration.
+    read: its body was read to the end. cut: its socket was closed before that. closing: its body is being closed.
+    error: what ended it, empty where nothing did; cancelled: that was no failure. source: new, reused or shared.
+    chunks: gives the generator that iterates its body, where nothing of ours does, None once that was collected.
+    trace: None where it is not traced. queued: its wait was more than a hand-over (kept for a trace).
+    measured_elsewhere: another instrumentation answers for its span and duration.
+    cause: why its wait ended in PoolTimeout. place, runner: the line of the program and the task or thread that it
+    belongs to, empty where nobody looked.
     """
 
     # Defaults stand on the class: a request then pays only for what it sets.
@@ -74,12 +89,14 @@ class Checkout:
     tally: OriginTally | None = None
     plain = True
     joined = streaming = read = cut = closing = cancelled = ended = queued = measured_elsewhere = False
-    phase = "requesting"
+    phase = REQUESTING
     state = WAITING
     status: int | str = ""
-    protocol = error = source = ""
+    protocol = error = source = place = runner = ""
+    cause = c.UNKNOWN
     offered_at = 0.0
     ended_at: float | None = None
+    chunks: Callable[[], Any] | None = None
     trace: Trace | None = None
 
     def __init__(self, target: Target, method: str, now: float) -> None:
@@ -105,6 +122,7 @@ class Connection:
     likewise. in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to,
     undecided. connector: the request that it connects for. upgraded: it speaks another protocol now.
     plain: it is idle, and a plain request may have it. engaged: the plain request that the state machine took in here.
+    stranger: somebody came to it past the instrumentation.
     busy_at: since when its slot is taken by somebody. closing: why the pool closes it, empty while it does not.
     socket_closed_at: closed, and the reason may not be known yet. peer: whom its socket speaks to, and setup: the span
     of its set-up; both None where nothing was traced then.
@@ -130,6 +148,7 @@ class Connection:
         "setup",
         "socket_closed_at",
         "state",
+        "stranger",
         "stream",
         "tally",
         "upgraded",
@@ -143,7 +162,7 @@ class Connection:
         self.probe: Callable[[], Probe | None] = _nothing
         self.stream: Callable[[], Armed | None] = _nothing
         self.in_pool = True
-        self.upgraded = False
+        self.upgraded = self.stranger = False
         self.holders = self.offered = self.requests = 0
         self.busy_at = self.connecting_at = self.opened_at = self.idle_at = now
         self.connector: Checkout | None = None

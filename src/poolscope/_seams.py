@@ -34,14 +34,14 @@ class Seam:
         self._create = pool.__dict__.get("create_connection")
         pool.create_connection = self.create_connection
         observer.watch_entrance = partial(_watch_entrance, self._pool, asynchronous)
+        observer.pool.losses.kept = partial(_kept, self._pool)
 
     def create_connection(self, origin: Any) -> Any:
         """Stand in for the pool's method. In the sync colour the pool's lock is held: emit nothing."""
         pool: Any = self._pool()
         create = self._create or type(pool).create_connection.__get__(pool)
         state = self.observer.pool
-        kept = {id(one) for one in pool.connections}
-        connection = self.observer.take(state.reserve, origin.scheme, origin.host, origin.port, kept)
+        connection = self.observer.take(state.reserve, origin.scheme, origin.host, origin.port, _kept(self._pool))
         if connection is None:
             return create(origin)
         backend = pool._network_backend
@@ -124,6 +124,12 @@ def observer_of(pool: Any) -> Observer | None:
     """Give the observer that already watches the pool, None where none does."""
     seam = getattr(pool.__dict__.get("create_connection"), "__self__", None)
     return seam.observer if isinstance(seam, Seam) else None
+
+
+def _kept(pool: Callable[[], Any]) -> set[int]:
+    """Give the ids of the connections that the pool has now. It takes no lock."""
+    known = pool()
+    return set() if known is None else {id(one) for one in known.connections}
 
 
 _PRIVATE_NAMES = (

@@ -7,18 +7,26 @@ import inspect
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import finalize
 
 from poolscope._flavour import Flavour, root_of
-from poolscope._names import granted, name_of_caller
+from poolscope._names import file_of_caller, granted, name_of_caller
 from poolscope._observer import Observer
 from poolscope._pool import Pool
 from poolscope._seams import limits_of, missing_names, observer_of, pool_of, watch
+from poolscope._seen import ENDED
 from poolscope._snapshot import PoolSnapshot
 from poolscope._subscription import Sink
+from poolscope.diagnosis._losses_log import LossesLog
+from poolscope.diagnosis._watch import Options, Watch, collected
+
+if TYPE_CHECKING:
+    from poolscope.diagnosis._findings import Finding
 
 logger = logging.getLogger("poolscope")
 
+_OWN_OPTIONS = ("name", "sinks", *Options.__dataclass_fields__)
 _told: set[type] = set()
 
 
@@ -38,6 +46,9 @@ class Setup:
         *,
         name: str | None = None,
         sinks: Sequence[Sink] | None = None,
+        call_sites: bool = False,
+        held_too_long_seconds: float | None = None,
+        reclaim: bool = False,
         **options: Any,
     ) -> None:
         """Instrument a new transport, made with `options`, or the given one.
@@ -45,6 +56,9 @@ class Setup:
         transport: an httpx transport of the same flavour and colour; then there are no other options.
         name: the pool's name in every metric; by default the module and function that called.
         sinks: where telemetry goes; by default OpenTelemetry's global providers (nothing without an SDK).
+        call_sites: note where in the program each request was made, for verdicts and leaks.
+        held_too_long_seconds: log and count a hold of a connection that lasts longer; None for none.
+        reclaim: close responses that were collected unclosed, so that their slots are given back.
         options: the arguments of httpx's own transport (`verify`, `http2`, `limits`, `proxy`, `retries` ...).
 
         Raises TypeError or ValueError naming the argument; RuntimeError where the pool is of an unknown version.
@@ -52,6 +66,7 @@ class Setup:
         if not isinstance(name, str | None) or name == "":
             raise TypeError(f"name takes a string that is not empty, got {name!r}")
         checked = _checked(sinks)
+        asked = Options(call_sites, held_too_long_seconds, reclaim)
         inner = self._wrapped(transport, options)
         if isinstance(inner, Setup):  # once is enough: share what is there
             self._inner: Any = inner.wrapped
@@ -59,7 +74,8 @@ class Setup:
             self._share(name, sinks)
         else:
             self._inner = inner
-            self._observer = self._observe(name, checked)
+            self._observer = self._observe(name, checked, asked)
+        self._at_entry = self._observer.diagnosis.at_entry
         self._owner = self._observer.own()
 
     def _wrapped(self, transport: Any, options: dict[str, Any]) -> Any:
@@ -67,7 +83,7 @@ class Setup:
         takes = inspect.signature(self._default).parameters
         for option in options:
             if option not in takes:
-                known = ", ".join(["name", "sinks", *takes])
+                known = ", ".join([*_OWN_OPTIONS, *takes])
                 raise TypeError(f"{kind} got an unknown argument {option!r}; it takes {known}")
         if transport is None:
             return self._default(**options)
@@ -85,7 +101,7 @@ class Setup:
             message = "poolscope: pool %r is instrumented already; the name and sinks given a second time are not used"
             logger.warning(message, self._observer.name)
 
-    def _observe(self, name: str | None, checked: Sequence[Sink] | None) -> Observer:
+    def _observe(self, name: str | None, checked: Sequence[Sink] | None, asked: Options) -> Observer:
         pool = pool_of(self._inner)
         if pool is not None:
             self._check(pool)
@@ -96,9 +112,12 @@ class Setup:
                 return known
         limits = (None, None, None) if pool is None else limits_of(pool)
         state = Pool(granted(name) if name else name_of_caller(), limits[0], limits[1])
+        state.seen.asynchronous, state.seen.file = self._asynchronous, file_of_caller()
         observer = Observer(state, pooled=pool is not None)
         observer.keepalive_expiry = limits[2]
+        observer.diagnosis = Watch(observer, asked)
         if pool is not None:
+            finalize(pool, collected, observer).atexit = False
             watch(pool, observer, self._flavour, asynchronous=self._asynchronous)
         elif type(self._inner) not in _told:
             _told.add(type(self._inner))
@@ -107,7 +126,9 @@ class Setup:
                 type(self._inner).__name__,
             )
         owner = observer.own()  # a sink asks at once whether the pool is alive
+        finalize(owner, ENDED.append, observer).atexit = False
         observer.subscribe(_default_sinks() if checked is None else checked)
+        observer.subscribe([LossesLog()])
         self._owner = owner
         return observer
 
@@ -134,6 +155,15 @@ class Setup:
     def snapshot(self) -> PoolSnapshot:
         """Give a frozen picture of the pool now: limits, origins, and each held connection with its age in seconds."""
         return self._observer.snapshot()
+
+    def diagnose(self) -> "list[Finding]":
+        """Give what is wrong with the pool or its use since its first connection, the most severe first.
+
+        What a client ignores because it was given a transport, `poolscope.diagnose(client)` sees better.
+        """
+        from poolscope.diagnosis._inside import diagnose  # noqa: PLC0415 - only for those who ask
+
+        return diagnose(self._observer)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.snapshot()}>"

@@ -4,15 +4,22 @@ from dataclasses import dataclass
 
 from poolscope import _contract as c
 from poolscope._levels import levels_of
+from poolscope._losses import Losses
 from poolscope._pool import Pool
-from poolscope._records import Checkout, Connection
+from poolscope._records import AWAITING_HEADERS, BODILESS, REQUESTING, SENDING, Checkout, Connection
 from poolscope._tally import OriginTally
-from poolscope._transitions import ACTIVE, ESTABLISHING, HOLDING, IDLE
+from poolscope._transitions import ACTIVE, ESTABLISHING, HOLDING, IDLE, OFFERED, RESERVED, WAITING
+
+ABANDONED = "abandoned"
+ORPHANED = "orphaned"
 
 
 @dataclass(frozen=True, slots=True)
 class OriginSnapshot:
-    """One origin's share of the pool: open connections by state, those being set up, and requests that wait."""
+    """One origin's share of the pool: open connections by state, those being set up, and requests that wait.
+
+    oldest_connection_seconds: how long its oldest open connection has been open; 0 where there is none.
+    """
 
     address: str
     port: str
@@ -20,11 +27,18 @@ class OriginSnapshot:
     idle: int
     establishing: int
     waiting: int
+    oldest_connection_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class HeldConnection:
-    """A connection that a request holds. age_seconds: since the hand-over. phase: connecting, requesting, streaming."""
+    """A slot, and the request that holds it. age_seconds: since the hand-over.
+
+    phase: connecting, sending, awaiting headers, unread, streaming; abandoned where its response was collected
+    unclosed, orphaned where the pool lost it. HTTP/2 does not tell sending from awaiting headers.
+    place: the line of the program that took it, runner: the task or thread, trace_id: 32 hexadecimal digits; empty
+    where they are not known.
+    """
 
     connection_id: int
     address: str
@@ -33,6 +47,9 @@ class HeldConnection:
     method: str
     phase: str
     age_seconds: float
+    place: str = ""
+    runner: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,9 @@ class PoolSnapshot:
     """The pool now. Limits are None where there is none; held is oldest first.
 
     in_use: slots that no other request can have, connections in set-up included. waiting: requests in the queue.
+    waiting_seconds: how long each of them has waited, longest first. lost: slots that no request holds any more, phase
+    abandoned or orphaned. unseen: connections that the pool has and that are older than the instrumentation.
+    taken_at: the monotonic second.
     """
 
     name: str
@@ -53,6 +73,15 @@ class PoolSnapshot:
     waiting: int
     origins: tuple[OriginSnapshot, ...]
     held: tuple[HeldConnection, ...]
+    lost: tuple[HeldConnection, ...] = ()
+    waiting_seconds: tuple[float, ...] = ()
+    unseen: int = 0
+    taken_at: float = 0.0
+
+    @property
+    def orphaned(self) -> int:
+        """How many slots the pool itself lost."""
+        return sum(slot.phase == ORPHANED for slot in self.lost)
 
     @property
     def at_rest(self) -> bool:
@@ -64,11 +93,13 @@ class PoolSnapshot:
         return (
             f"pool {self.name!r}: {self.in_use}/{limit} in use "
             f"({self.active} active, {self.establishing} establishing), {self.idle} idle, {self.waiting} waiting"
+            + (f", {len(self.lost)} lost" if self.lost else "")
         )
 
 
 def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnapshot:
     """Take the picture. Called with the pool's lock held."""
+    opened_at = _opened_at(pool)
     origins = tuple(
         OriginSnapshot(
             tally.address,
@@ -77,6 +108,7 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
             levels.open_as(IDLE),
             levels.establishing,
             levels.pending,
+            now - opened_at.get(tally, now),
         )
         for tally, levels in levels_of(pool).items()
         if tally.address
@@ -97,14 +129,54 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
         establishing=sum(origin.establishing for origin in origins),
         waiting=sum(origin.waiting for origin in origins),
         origins=origins,
-        held=tuple(sorted(held, key=lambda one: -one.age_seconds)),
+        held=_oldest_first(held),
+        lost=_oldest_first([_lost(connection, pool.losses, now) for connection in pool.losses.lost]),
+        waiting_seconds=tuple(
+            sorted((now - one.entered_at for one in pool.checkouts if one.state in (WAITING, OFFERED)), reverse=True)
+        ),
+        unseen=pool.losses.unseen(),
+        taken_at=now,
     )
 
 
-def _held(checkout: Checkout, tally: OriginTally, connection: Connection, now: float) -> HeldConnection:
-    phase = "connecting" if connection.state == ESTABLISHING else checkout.phase
-    age = now - checkout.offered_at
-    return HeldConnection(connection.id, tally.address, tally.port, connection.protocol, checkout.method, phase, age)
+def _opened_at(pool: Pool) -> dict[OriginTally, float]:
+    """Give when each origin's oldest open connection was opened."""
+    found: dict[OriginTally, float] = {}
+    for connection in pool.slots.taken.values():
+        if connection.state in (ACTIVE, IDLE):
+            found[connection.tally] = min(connection.opened_at, found.get(connection.tally, connection.opened_at))
+    return found
+
+
+def _oldest_first(slots: list[HeldConnection]) -> tuple[HeldConnection, ...]:
+    return tuple(sorted(slots, key=lambda slot: -slot.age_seconds))
+
+
+def _held(checkout: Checkout, connection: Connection, now: float) -> HeldConnection:
+    phase = checkout.phase
+    if connection.state in (RESERVED, ESTABLISHING):
+        phase = c.CONNECTING
+    elif phase == REQUESTING:
+        sends = checkout.method not in BODILESS and connection.protocol != "2"
+        phase = SENDING if sends else AWAITING_HEADERS
+    return _row(checkout, connection, phase, now - checkout.offered_at)
+
+
+def _lost(connection: Connection, losses: Losses, now: float) -> HeldConnection:
+    checkout = losses.abandoned.get(connection)
+    if checkout is not None:
+        return _row(checkout, connection, ABANDONED, now - checkout.offered_at)
+    tally = connection.tally
+    age = now - connection.busy_at
+    return HeldConnection(connection.id, tally.address, tally.port, connection.protocol, "", ORPHANED, age)
+
+
+def _row(checkout: Checkout, connection: Connection, phase: str, age: float) -> HeldConnection:
+    tally = connection.tally
+    origin = (tally.address, tally.port, connection.protocol, checkout.method)
+    span = checkout.trace.span_context if checkout.trace is not None else None
+    trace_id = "" if span is None else format(span.trace_id, "032x")
+    return HeldConnection(connection.id, *origin, phase, age, checkout.place, checkout.runner, trace_id)
 
 
 def _limit(value: float) -> int | None:

@@ -53,6 +53,9 @@ class Trace(Protocol):
     def answered(self, checkout: Any) -> None:
         """Hear that the transport gave a response."""
 
+    def judged(self, checkout: Any, attributes: Any) -> None:
+        """Hear why the wait ended in PoolTimeout. attributes: the verdict, as plain values."""
+
     def failed(self, checkout: Any, exc: BaseException) -> None:
         """Hear that the transport raised."""
 

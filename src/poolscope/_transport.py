@@ -24,9 +24,20 @@ _DRAIN_POLL_SECONDS = 0.01
 
 def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, pool_timeout: type) -> None:
     if checkout is not None:
+        timed_out = isinstance(exc, pool_timeout)
+        if timed_out:
+            _explain(observer, checkout, exc)
         checkout.fail(exc)
+        observer.take(observer.pool.seen.ran)
         observer.tell(checkout, "failed", exc)
-        observer.end(checkout, timed_out=isinstance(exc, pool_timeout))
+        observer.end(checkout, timed_out=timed_out)
+
+
+def _explain(observer: Observer, checkout: Checkout, exc: BaseException) -> None:
+    try:
+        observer.diagnosis.explain(checkout, exc)
+    except Exception:  # noqa: BLE001 - told once in the log; the exception is the user's
+        observer.fault()
 
 
 def _answer(observer: Observer, checkout: Checkout | None, request: Any, response: Any, body: Any) -> Any:
@@ -62,7 +73,7 @@ class AsyncTransport(Setup):
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = observer.enter(request)
+        checkout = await self._enter_watched(request) if self._at_entry else observer.enter(request)
         token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_async_request, request, None
         if observer.tracing is not None:
@@ -77,6 +88,17 @@ class AsyncTransport(Setup):
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
+
+    async def _enter_watched(self, request: Any) -> Checkout | None:
+        watch = self._observer.diagnosis
+        try:
+            for body in watch.unclosed():
+                await body.aclose()
+        except Exception:  # noqa: BLE001 - a request does not fail for another's response
+            self._observer.fault()
+        checkout = self._observer.enter(request)
+        watch.entered(checkout)
+        return checkout
 
     async def aclose(self) -> None:
         """Close the wrapped transport. The pool works again after it, as it does without us."""
@@ -114,7 +136,7 @@ class SyncTransport(Setup):
     def handle_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = observer.enter(request)
+        checkout = self._enter_watched(request) if self._at_entry else observer.enter(request)
         token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_request, request, None
         if observer.tracing is not None:
@@ -129,6 +151,17 @@ class SyncTransport(Setup):
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
+
+    def _enter_watched(self, request: Any) -> Checkout | None:
+        watch = self._observer.diagnosis
+        try:
+            for body in watch.unclosed():
+                body.close()
+        except Exception:  # noqa: BLE001 - a request does not fail for another's response
+            self._observer.fault()
+        checkout = self._observer.enter(request)
+        watch.entered(checkout)
+        return checkout
 
     def close(self) -> None:
         """Close the wrapped transport. The pool works again after it, as it does without us."""

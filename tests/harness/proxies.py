@@ -1,4 +1,7 @@
-"""Real proxies (pproxy) in a thread with a loop of its own: HTTP (forward and CONNECT) and SOCKS5."""
+"""Real proxies (pproxy) in a thread with a loop of its own: HTTP (forward and CONNECT) and SOCKS5.
+
+pproxy drops streams unclosed where a peer left: every stream, either side's, is known here and closed at the end.
+"""
 
 import asyncio
 import threading
@@ -16,6 +19,7 @@ class _Proxy:
 
     def __init__(self):
         self.accepted = 0
+        self._writers: list[asyncio.StreamWriter] = []
         self._ready = threading.Event()
 
     @property
@@ -39,7 +43,9 @@ class _Proxy:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._loop.set_exception_handler(lambda loop, context: None)  # peers that left are no failure here
-        options = {"rserver": [pproxy.Connection("direct://")], "verbose": lambda *line: None}
+        road = pproxy.Connection("direct://")
+        road.wait_open_connection = self._connect
+        options = {"rserver": [road], "verbose": lambda *line: None}
         server = await pproxy.Server(f"{self.scheme}://127.0.0.1:0").start_server(options, self._handle)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
@@ -50,10 +56,19 @@ class _Proxy:
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*others, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
-    async def _handle(self, *args, **options) -> None:
+    def _handle(self, reader, writer, **options):
         self.accepted += 1
-        await pproxy.server.stream_handler(*args, **options)
+        self._writers.append(writer)
+        return pproxy.server.stream_handler(reader, writer, **options)
+
+    async def _connect(self, host, port, local_addr, family):
+        reader, writer = await asyncio.open_connection(host, port, local_addr=local_addr, family=family)
+        self._writers.append(writer)
+        return reader, writer
 
 
 class HttpProxy(_Proxy):

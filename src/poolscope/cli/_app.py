@@ -11,11 +11,15 @@ import typer
 
 from poolscope.cli._errors import CommandError
 from poolscope.cli.demo import demo
+from poolscope.cli.doctor import doctor
 from poolscope.cli.export import export
+from poolscope.cli.top import top
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(demo)
+app.command()(doctor)
 app.command()(export)
+app.command()(top)
 
 
 def _print_version(wanted: bool) -> None:

@@ -4,20 +4,20 @@
 2. What is absent is 0 where things are counted, and None where a quantile or a ratio has nothing to stand on.
 """
 
-import http.client
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from poolscope._contract import BUSY_TIME, MAX, UNLIMITED, Metric, prometheus_label
+from poolscope._contract import BUSY_TIME, IN_USE, MAX, METRICS, POOLS, UNLIMITED, Metric, prometheus_label
 
 Labels = Mapping[str, str]
 """Label values by the contract's names; a sample matches if it carries them all."""
 
-_SCRAPE_TIMEOUT_SECONDS = 5.0
+_OF_THE_CONTRACT = frozenset({prometheus_label(label) for metric in METRICS for label in metric.labels})
+_PREFIX = "http_client_"  # of every name in the contract; what else a process exposes may be much
+_LARGEST = 1e30  # no count, limit or second is; sums of what is stay finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,17 @@ class Scrape:
 
     @classmethod
     def parse(cls, text: str, at: float) -> "Scrape":
-        """Read an exposition in the Prometheus text format."""
+        """Read what an exposition in the Prometheus text format says of connection pools, and nothing else of it.
+
+        Raises ValueError where that cannot be read.
+        """
         samples: dict[str, list[tuple[Labels, float]]] = {}
-        for family in text_string_to_metric_families(text):
+        ours = "\n".join(line for line in text.split("\n") if line.startswith(_PREFIX))
+        for family in text_string_to_metric_families(ours):
             for sample in family.samples:
-                samples.setdefault(sample.name, []).append((sample.labels, sample.value))
+                float(sample.labels.get("le", 0))
+                if abs(sample.value) <= _LARGEST:  # which NaN is not, either
+                    samples.setdefault(sample.name, []).append((sample.labels, sample.value))
         return cls(at, samples)
 
     def matching(self, name: str, where: Labels) -> list[tuple[Labels, float]]:
@@ -46,17 +52,13 @@ class Scrape:
         return math.fsum(value for _, value in self.matching(metric.prometheus_name, where))
 
 
-def scrape(port: int) -> Scrape:
-    """Fetch /metrics from this machine. http.client, because it knows no proxy environment."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_SCRAPE_TIMEOUT_SECONDS)
-    try:
-        asked = time.monotonic()
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        # The exposition's own moment lies between question and answer; on a busy machine these are far apart.
-        return Scrape.parse(text, (asked + time.monotonic()) / 2)
-    finally:
-        connection.close()
+def foreign(labels: Labels) -> tuple[tuple[str, str], ...]:
+    """Give the labels by which one exposition tells several processes apart, such as a federation's `instance`.
+
+    A `pid` is not among them: the workers behind one address are one service.
+    """
+    names = labels.keys() - _OF_THE_CONTRACT - {"le", "pid"}
+    return tuple(sorted((name, labels[name]) for name in names if not name.startswith("otel_scope_")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,24 @@ class Window:
         """Return a gauge, or a counter's whole count, at the last scrape."""
         return self.scrapes[-1].total(metric, {**self.where, **(where or {})})
 
+    def fullest(self) -> tuple[float, float]:
+        """Return how many slots are in use, of how many; of several processes those of the fullest: a sum hides it."""
+        return _fullest(self.scrapes[-1], self.where)
+
     def utilization(self) -> float | None:
         """Return the mean share of the limit that was in use; None where there is no limit.
 
         busy_time is exact, the moments of the scrapes are not: a full pool would come out at some per cent above 1.
+        Where there is none (prometheus_client's multi-process mode), the scrapes are samples.
         """
-        limit = self.last(MAX)
-        return min(1.0, self.rate(BUSY_TIME) / limit) if 0 < limit < UNLIMITED else None
+        _, limit = self.fullest()
+        if not 0 < limit < UNLIMITED:
+            return None
+        if self.seconds and self.scrapes[-1].matching(BUSY_TIME.prometheus_name, self.where):
+            return min(1.0, self.rate(BUSY_TIME) / (limit * max(1.0, self.last(POOLS))))
+        pairs = [_fullest(scrape, self.where) for scrape in self.scrapes]
+        shares = [used / limit for used, limit in pairs if limit]
+        return math.fsum(shares) / len(shares)
 
     def buckets(self, metric: Metric) -> list[tuple[float, float]]:
         """Return a histogram's growth in order: (upper bound, observations up to it)."""
@@ -144,3 +157,10 @@ class Window:
                 return low if bound == math.inf else low + (bound - low) * (rank - below) / (count - below)
             low, below = bound, count
         return None
+
+
+def _fullest(scrape: Scrape, where: Labels) -> tuple[float, float]:
+    limits = {labels.get("pid"): value for labels, value in scrape.matching(MAX.prometheus_name, where)}
+    used = {labels.get("pid"): value for labels, value in scrape.matching(IN_USE.prometheus_name, where)}
+    pairs = [(used.get(pid, 0.0), limit) for pid, limit in limits.items() if limit > 0]
+    return max(pairs, key=lambda pair: pair[0] / pair[1], default=(math.fsum(used.values()), 0.0))

@@ -1,33 +1,16 @@
 """The numbers of pools over a window of scrapes: as a table for a terminal, as a line where there is none."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from poolscope._contract import (
-    ACQUISITIONS,
-    ACTIVE,
-    CHECKED_OUT,
-    ESTABLISHING,
-    IDLE,
-    IN_USE,
-    MAX,
-    OLDEST_PENDING_AGE,
-    OPEN_CONNECTIONS,
-    OPENED,
-    PENDING,
-    REUSED,
-    SOURCE,
-    STATE,
-    TIMEOUTS,
-    UNLIMITED,
-    WAIT_TIME,
-)
+from poolscope._contract import CHECKED_OUT
+from poolscope.cli import _numbers as n
 from poolscope.cli._exposition import Labels, Window
-from poolscope.cli._format import count, rate, seconds
+from poolscope.cli._format import count
 
 _FULL, _HIGH = 0.95, 0.8
 _COLUMN_WIDTH = 13
@@ -42,34 +25,27 @@ class Column:
     whole: bool = True
 
 
-ROWS: tuple[tuple[str, Callable[[Window], str]], ...] = (
-    ("waiting", lambda w: count(w.last(PENDING))),
-    ("oldest wait", lambda w: seconds(w.last(OLDEST_PENDING_AGE))),
-    ("wait p50", lambda w: seconds(w.quantile(WAIT_TIME, 0.5))),
-    ("wait p95", lambda w: seconds(w.quantile(WAIT_TIME, 0.95))),
-    ("wait p99", lambda w: seconds(w.quantile(WAIT_TIME, 0.99))),
-    ("timeouts", lambda w: count(w.last(TIMEOUTS))),
-    ("created/s", lambda w: rate(w.rate(OPENED))),
-    ("reused/s", lambda w: rate(w.rate(ACQUISITIONS, {SOURCE: REUSED}))),
-    ("active", lambda w: count(w.last(OPEN_CONNECTIONS, {STATE: ACTIVE}))),
-    ("idle", lambda w: count(w.last(OPEN_CONNECTIONS, {STATE: IDLE}))),
-    ("establishing", lambda w: count(w.last(ESTABLISHING))),
+ROWS = (
+    n.WAITING,
+    n.OLDEST_WAIT,
+    *n.WAITS,
+    n.TIMEOUTS_EVER,
+    n.CREATED,
+    n.REUSED_RATE,
+    n.ACTIVE_NOW,
+    n.IDLE_NOW,
+    n.ESTABLISHING_NOW,
 )
 """Every number but the use of the slots; what tells of trouble first, as a small terminal shows the first rows."""
-_POOL_ONLY = frozenset({"oldest wait"})
-
-
-def in_use(window: Window) -> str:
-    """Write how many slots are in use, of how many."""
-    limit = window.last(MAX)
-    return f"{window.last(IN_USE):.0f}/{limit:.0f}" if limit < UNLIMITED else f"{window.last(IN_USE):.0f}"
 
 
 def line(title: str, window: Window) -> str:
     """Write a pool's numbers in one line."""
     utilization = window.utilization()
     used = "" if utilization is None else f" ({utilization:.0%})"
-    return f"{title}: in use {in_use(window)}{used}, " + ", ".join(f"{name} {of(window)}" for name, of in ROWS)
+    return f"{title}: in use {n.in_use(*window.fullest())}{used}, " + ", ".join(
+        f"{number.name} {number.text(window)}" for number in ROWS
+    )
 
 
 def table(window: Window, columns: Sequence[Column], width: int) -> Table:
@@ -84,30 +60,39 @@ def table(window: Window, columns: Sequence[Column], width: int) -> Table:
     views = [(column, window.of(column.where)) for column in columns]
     drawn.add_row("in use", *(_used(column, view) for column, view in views))
     drawn.add_row("utilization", *(_bar(column, view) for column, view in views))
-    for name, of in ROWS:
+    for number in ROWS:
         drawn.add_row(
-            name, *(_cell(name, of(view) if column.whole or name not in _POOL_ONLY else "") for column, view in views)
+            number.name,
+            *(
+                cell(number, number.text(view) if column.whole or number is not n.OLDEST_WAIT else "")
+                for column, view in views
+            ),
         )
     return drawn
 
 
 def _used(column: Column, view: Window) -> str:
-    return in_use(view) if column.whole else count(view.last(CHECKED_OUT))
+    return n.in_use(*view.fullest()) if column.whole else count(view.last(CHECKED_OUT))
 
 
 def _bar(column: Column, view: Window) -> Table | str:
-    utilization = view.utilization() if column.whole else None
+    return bar(view.utilization(), _COLUMN_WIDTH) if column.whole else ""
+
+
+def bar(utilization: float | None, width: int) -> Table | str:
+    """Draw a share of the limit, in the colour of the alerts; nothing where there is no limit."""
     if utilization is None:
         return ""
     style = "red" if utilization >= _FULL else "yellow" if utilization >= _HIGH else "green"
     drawn = Table.grid(padding=(0, 1, 0, 0))
-    bar = ProgressBar(
-        total=1.0, completed=utilization, width=_COLUMN_WIDTH - 5, complete_style=style, finished_style=style
+    drawn.add_row(
+        ProgressBar(total=1.0, completed=utilization, width=width - 5, complete_style=style, finished_style=style),
+        Text(f"{utilization:>4.0%}"),
     )
-    drawn.add_row(bar, Text(f"{utilization:>4.0%}"))
     return drawn
 
 
-def _cell(name: str, value: str) -> Text:
-    alarming = name in {"waiting", "timeouts"} and value != "0"
-    return Text(value, style="bold red" if alarming else "dim" if value in {"0", "0.0", "-"} else "")
+def cell(number: n.Number, text: str) -> Text:
+    """Draw a number: what tells of trouble stands out, what is nothing steps back."""
+    alarming = number.name in {"waiting", "timeouts"} and text not in {"0", "-"}
+    return Text(text, style="bold red" if alarming else "dim" if text in {"0", "0.0", "-"} else "")

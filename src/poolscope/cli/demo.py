@@ -7,7 +7,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,15 +18,15 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from poolscope import PrometheusSink, Sink
 from poolscope._contract import POOL, PORT
-from poolscope.cli import _otlp, _server, _stack, _traffic
+from poolscope.cli import _loop, _otlp, _server, _stack, _traffic
 from poolscope.cli._display import Display, Plan, Results, display
 from poolscope.cli._errors import CommandError
-from poolscope.cli._exposition import Scrape, Window, scrape
+from poolscope.cli._exposition import Scrape, Window
+from poolscope.cli._scrape import Target, scrape
 from poolscope.cli._stages import CHURN, STEADY, Stage, stages
 from poolscope.cli._table import Column
 
 _INTERVAL_SECONDS = 0.5
-_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 
 
 def demo(
@@ -63,7 +62,7 @@ def demo(
             _columns(fast_port, slow_port),
         )
         shown = display(plan)
-        results = _run(_Run(bound, plan, shown), [PrometheusSink(registry), *sinks])
+        results = _run(_Run(plan, shown), [PrometheusSink(registry), *sinks])
     shown.summary(results)
     return 0 if all(finding.ok for _, findings in results for finding in findings) else 1
 
@@ -105,8 +104,8 @@ def _metrics_server(port: int, registry: CollectorRegistry) -> Iterator[int]:
 class _Run:
     """One run of all stages."""
 
-    def __init__(self, port: int, plan: Plan, shown: Display) -> None:
-        self._port = port
+    def __init__(self, plan: Plan, shown: Display) -> None:
+        self._target = Target.parse(plan.url)
         self._plan = plan
         self._shown = shown
         self._recent: deque[Scrape] = deque(maxlen=11)
@@ -114,10 +113,6 @@ class _Run:
 
     async def run(self, sinks: Sequence[Sink]) -> Results:
         """Run the stages; return each with its findings."""
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  # a coroutine that asyncio runs has one
-        with contextlib.suppress(NotImplementedError):  # no such handler on Windows
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         results = []
         with self._shown as shown:
             async with _traffic.clients(sinks) as clients, asyncio.TaskGroup() as tasks:
@@ -149,21 +144,18 @@ class _Run:
         return Window(tuple(scrapes), {POOL: stage.pool})
 
     async def _scrape(self) -> Scrape:
-        # In a thread: the answer comes from one of this process, and the load goes on meanwhile.
-        taken = await asyncio.to_thread(scrape, self._port)
+        taken = await scrape(self._target)  # the answer comes from a thread of this process
         self._recent.append(taken)
         return taken
 
 
 def _run(run: _Run, sinks: Sequence[Sink]) -> Results:
     try:
-        return asyncio.run(run.run(sinks))
-    except KeyboardInterrupt:
-        raise CommandError("interrupted", _INTERRUPTED) from None
-    except asyncio.CancelledError:
-        raise CommandError("terminated", _TERMINATED) from None
+        return _loop.run(run.run(sinks))
     except ExceptionGroup as failed:
         first = failed.exceptions[0]
+        if isinstance(first, CommandError):
+            raise first from None
         if not isinstance(first, httpx.HTTPError | OSError):
             raise
         raise CommandError(f"a request of the demo's own failed: {first!r}", 1) from failed

@@ -17,9 +17,8 @@ from poolscope.alerts.routing import alertmanager
 from poolscope.alerts.rules import Rule, rules
 from poolscope.alerts.settings import Settings
 from poolscope.cli._errors import CommandError
+from poolscope.cli._selector import checked_selector
 
-_MATCHER = r'\s*[A-Za-z_]\w*\s*(=|!=|=~|!~)\s*"([^"\\]|\\.)*"\s*'
-_SELECTOR = re.compile(rf"{_MATCHER}(,{_MATCHER})*")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _URL = re.compile(r"https?://[^\s\"']+")
 
@@ -128,7 +127,9 @@ def export(
     for option, value in given.items():
         if value and option not in KINDS[kind].options:
             raise CommandError(f"{option} changes nothing in {kind}")
-    order = Order(_settings(changed or []), _selector(selector), _links(runbooks, grafana), _uid(datasource), recorded)
+    order = Order(
+        _settings(changed or []), checked_selector(selector), _links(runbooks, grafana), _uid(datasource), recorded
+    )
     _write(KINDS[kind].files(order), directory)
     return 0
 
@@ -156,12 +157,6 @@ def _settings(changed: list[str]) -> Settings:
             reason = str(error) if str(error).startswith((name, "slow_seconds")) else f"{text!r} is no number"
             raise CommandError(f"--set {name}: {reason}") from None
     return settings
-
-
-def _selector(text: str) -> str:
-    if text and not _SELECTOR.fullmatch(text):
-        raise CommandError(f"""--selector: {text!r} is no list of matchers such as team="payments", env!="test\"""")
-    return text.strip()
 
 
 def _links(runbooks: str, grafana: str) -> Links:

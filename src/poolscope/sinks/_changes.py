@@ -92,6 +92,18 @@ def _request_ended(event: e.RequestEnded) -> Iterator[Change]:
     yield c.ACTIVE_REQUESTS, (event.address, event.port, event.method), -1
 
 
+def _leaked(event: e.Leaked) -> Iterator[Change]:
+    yield c.LEAKED, (event.pool, event.leak_type), 1
+
+
+def _orphaned(event: e.SlotOrphaned) -> Iterator[Change]:
+    yield c.ORPHANED, (event.pool,), 1
+
+
+def _recovered(event: e.SlotRecovered) -> Iterator[Change]:
+    yield c.ORPHANED, (event.pool,), -1
+
+
 CHANGES: dict[type[e.Event], Callable[[Any], Iterator[Change]]] = {
     e.CheckoutStarted: _checkout_started,
     e.Acquired: _acquired,
@@ -107,4 +119,7 @@ CHANGES: dict[type[e.Event], Callable[[Any], Iterator[Change]]] = {
     e.ConnectionClosed: _closed,
     e.RequestStarted: _request_started,
     e.RequestEnded: _request_ended,
+    e.Leaked: _leaked,
+    e.SlotOrphaned: _orphaned,
+    e.SlotRecovered: _recovered,
 }

@@ -50,7 +50,7 @@ class Note:
         return None
 
     left = put_back = served = connecting = connected = securing = secured = opened = _nothing
-    connect_failed = answered = failed = ended = _nothing
+    connect_failed = answered = judged = failed = ended = _nothing
 
 
 def tracer_is_set() -> bool:

@@ -124,6 +124,11 @@ class Trace:
             if self._tracing.until_headers:
                 self.ended(checkout)
 
+    def judged(self, checkout: Checkout, attributes: dict[str, AttributeValue]) -> None:  # noqa: ARG002 - the protocol's
+        """Say on the span why the wait ended in PoolTimeout."""
+        if self.span.is_recording():
+            self.span.add_event(c.VERDICT_EVENT, attributes)
+
     def failed(self, checkout: Checkout, exc: BaseException) -> None:  # noqa: ARG002 - the protocol's
         """Record what ended the request."""
         if self._own:

@@ -1,0 +1,105 @@
+"""Where doctor's evidence comes from: two scrapes, two moments of Prometheus, or one exposition since its start."""
+
+import asyncio
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from poolscope._reading import Reading
+from poolscope.cli._errors import CommandError
+from poolscope.cli._exposition import Scrape
+from poolscope.cli._prometheus import at_moment
+from poolscope.cli._readings import Process, readings
+from poolscope.cli._scrape import Target, fetch, read, scrape
+from poolscope.diagnosis._evidence import Evidence, by_pool
+from poolscope.diagnosis._findings import Finding, findings
+
+_STARTED = re.compile(rb"^process_start_time_seconds(?:\{[^}]*\})? ([0-9.e+]+)", re.MULTILINE)
+_LONGEST_LIFE_SECONDS = 10 * 365 * 86400.0
+_URL = re.compile(r"[\w.-]+:\d+(/.*)?|\[[0-9a-fA-F:.]+\]:\d+(/.*)?|.*://.*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One pool of one process, and what is wrong with it. seconds: judged over so long; None where not known."""
+
+    process: Process
+    pool: str
+    seconds: float | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnoses:
+    """What a source says. source: how to call it. seconds: between its two moments; None where not known."""
+
+    source: str
+    seconds: float | None
+    pools: tuple[Diagnosis, ...]
+
+
+async def of_url(target: Target, interval_seconds: float) -> Diagnoses:
+    """Scrape twice and judge what happened between; once, and judge all since the start, where the interval is 0."""
+    if not interval_seconds:
+        body = await fetch(target)
+        return since_start(body, target.shown, time.time())
+    first = await scrape(target)
+    await asyncio.sleep(interval_seconds)
+    second = await scrape(target)
+    return _between(target.shown, first, second, second.at - first.at)
+
+
+async def of_prometheus(target: Target, window_seconds: float, selector: str) -> Diagnoses:
+    """Judge what happened in the last so many seconds, as Prometheus has it."""
+    now = time.time()
+    first, second = [await at_moment(target, selector, at) for at in (now - window_seconds, now)]
+    shown = target.shown.removesuffix("/metrics")
+    if not second.samples:
+        raise CommandError(f"{shown}: no metric of a connection pool{' for that selector' if selector else ''}")
+    return _between(shown, first, second, window_seconds)
+
+
+def of_file(name: str) -> Diagnoses:
+    """Judge all that a saved exposition has counted; - is standard input."""
+    try:
+        if name == "-":
+            return since_start(sys.stdin.buffer.read(), "standard input", time.time())
+        return since_start(Path(name).read_bytes(), name, Path(name).stat().st_mtime)
+    except OSError as error:
+        raise CommandError(f"TARGET: cannot read {name}: {error.strerror or error}") from None
+
+
+def is_url(text: str) -> bool:
+    """Whether what was typed is meant as a URL."""
+    return _URL.fullmatch(text) is not None
+
+
+def since_start(body: bytes, source: str, taken_at: float) -> Diagnoses:
+    """Judge one exposition since its process started. taken_at: the epoch second that it is of."""
+    scraped = read(body, source)
+    started = _STARTED.search(body)
+    age = taken_at - float(started[1]) if started else 0.0
+    return _between(source, Scrape(0.0, {}), scraped, age if 0 < age < _LONGEST_LIFE_SECONDS else None)
+
+
+def _between(source: str, first: Scrape, second: Scrape, seconds: float | None) -> Diagnoses:
+    before, after = readings(first), readings(second)
+    judged = [
+        Diagnosis(process, evidence.pool, evidence.seconds, tuple(findings(evidence)))
+        for process, reading in sorted(after.items())
+        for evidence in _evidence(before, process, reading, seconds)
+    ]
+    if not judged:
+        raise CommandError(f"{source}: no connection pool has a name there")
+    return Diagnoses(source, seconds, tuple(judged))
+
+
+def _evidence(
+    before: dict[Process, Reading], process: Process, reading: Reading, seconds: float | None
+) -> Iterator[Evidence]:
+    # A process that was not there at the first moment began later: how long it ran is not known.
+    known = not before or process in before
+    return by_pool(before.get(process, Reading()), reading, seconds if known else None)

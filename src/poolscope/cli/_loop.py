@@ -1,0 +1,40 @@
+"""Runs a command's event loop; a signal ends it as what the user asked for."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from poolscope.cli._errors import CommandError
+
+R = TypeVar("R")
+_ENDS = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
+
+
+def run(main: Coroutine[Any, Any, R]) -> R:
+    """Run it to its end. SIGINT, SIGTERM and SIGHUP cancel it, and raise CommandError once it has cleaned up."""
+    got: list[str] = []
+
+    async def watched() -> R:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # a coroutine that asyncio runs has one
+
+        def end(name: str) -> None:
+            got.append(name)
+            task.cancel()
+
+        for name in _ENDS:
+            if hasattr(signal, name):
+                with contextlib.suppress(NotImplementedError):  # no such handler on Windows
+                    asyncio.get_running_loop().add_signal_handler(getattr(signal, name), end, name)
+        return await main
+
+    try:
+        return asyncio.run(watched())
+    except KeyboardInterrupt:
+        raise CommandError("interrupted", 128 + signal.SIGINT) from None
+    except asyncio.CancelledError:
+        if not got:
+            raise
+        raise CommandError(_ENDS[got[0]], 128 + getattr(signal, got[0])) from None

@@ -1,0 +1,131 @@
+"""Where in the program a request was made: a line of the user's code, and the task or thread.
+
+Two ways, neither of which a warm request pays for unless it is asked to:
+- `note` walks the stack of a request that enters, for pools that want their call sites.
+- `find` looks, when something went wrong, through the stacks of all threads and of the running loop's tasks, for those
+  that are inside the transport now. Whoever holds a response and waits elsewhere is not found.
+"""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import anyio
+
+from poolscope._records import Checkout, frame_of
+
+_PASSED = frozenset(
+    {"poolscope", "httpx", "httpx2", "httpcore", "httpcore2", "contextlib", "asyncio", "anyio", "sniffio"}
+)
+"""Top-level modules whose lines are not the program's."""
+_MOST_TASKS = 1000
+"""So many stacks are looked at: some 10 microseconds each, while everything else stands still."""
+_MOST_FRAMES = 100
+
+
+def note(checkout: Checkout) -> None:
+    """Note who makes a request. Called from within the transport, in the request's own task or thread."""
+    checkout.place = _line(_outside(sys._getframe(1)))  # noqa: SLF001 - the documented way to see a caller cheaply
+    checkout.runner = _runner()
+
+
+def find(wanted: set[Checkout]) -> None:
+    """Note who makes these requests, as far as they are inside the transport now."""
+    missing = {checkout for checkout in wanted if not checkout.place}
+    reading = {frame: checkout for checkout in missing for frame in _frames_of_body(checkout)}
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for stack, runner in (*_threads(names), *_tasks()):
+        if not missing:
+            return
+        for index, frame in enumerate(stack):
+            checkout = reading.get(frame) or _checkout_of(frame)
+            if checkout in missing:
+                checkout.place = _line(next((one for one in stack[index:] if not _is_passed(one)), None))
+                checkout.runner = runner
+                missing.discard(checkout)
+
+
+def _frames_of_body(checkout: Checkout) -> Iterator[FrameType]:
+    """Give the frame that iterates a request's body, where no frame of ours does."""
+    chunks = checkout.chunks and checkout.chunks()
+    frame = chunks and frame_of(chunks)
+    if frame is not None:
+        yield frame
+
+
+def _threads(names: dict[int | None, str]) -> Iterator[tuple[list[FrameType], str]]:
+    """Give each thread's stack, innermost frame first."""
+    for ident, innermost in list(sys._current_frames().items())[:_MOST_TASKS]:  # noqa: SLF001 - documented, as above
+        stack: list[FrameType] = []
+        frame: FrameType | None = innermost
+        while frame is not None and len(stack) < _MOST_FRAMES:
+            stack.append(frame)
+            frame = frame.f_back
+        yield stack, f"thread {names.get(ident, ident)!r}"
+
+
+def _tasks() -> Iterator[tuple[list[FrameType], str]]:
+    """Give the stack of each suspended task of the running loop, innermost frame first."""
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:  # no loop of asyncio runs here
+        return
+    for task in list(tasks)[:_MOST_TASKS]:
+        stack: list[FrameType] = []
+        awaited: Any = task.get_coro()
+        while awaited is not None and len(stack) < _MOST_FRAMES:
+            frame = _attribute(awaited, "frame")
+            if frame is not None:
+                stack.append(frame)
+            awaited = _attribute(awaited, "await") or _managed(frame)
+        yield stack[::-1], f"task {task.get_name()!r}"
+
+
+def _attribute(awaited: Any, what: str) -> Any:
+    """Give the frame of a coroutine or generator, or what it awaits."""
+    for kind in ("cr", "ag", "gi"):
+        found = getattr(awaited, f"{kind}_{what}", None)
+        if found is not None:
+            return found
+    return getattr(awaited, "gi_yieldfrom", None) if what == "await" else None
+
+
+def _managed(frame: FrameType | None) -> Any:
+    """Give the generator that an `async with` block enters: what awaits it does not tell."""
+    if frame is None or frame.f_globals.get("__name__") != "contextlib":
+        return None
+    return getattr(frame.f_locals.get("self"), "gen", None)
+
+
+def _checkout_of(frame: FrameType) -> Any:
+    """Give the request that a frame of the transport, or of a body that is being read, is about."""
+    module = frame.f_globals.get("__name__")
+    if module == "poolscope._transport":
+        return frame.f_locals.get("checkout")
+    if module == "poolscope._body":
+        return getattr(frame.f_locals.get("self"), "_checkout", None)
+    return None
+
+
+def _is_passed(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] in _PASSED
+
+
+def _outside(frame: FrameType | None) -> FrameType | None:
+    while frame is not None and _is_passed(frame):
+        frame = frame.f_back
+    return frame
+
+
+def _line(frame: FrameType | None) -> str:
+    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _runner() -> str:
+    try:
+        return f"task {anyio.get_current_task().name!r}"
+    except RuntimeError:  # no event loop runs here
+        return f"thread {threading.current_thread().name!r}"
