@@ -80,7 +80,6 @@ class AnyOrder(RuleBasedStateMachine):
     def engage(self, who, accepted):
         self.pool.engage(self.pick(self.checkouts, who), accepted)
 
-
     @precondition(lambda self: self.connections)
     @rule(which=st.integers(0), step=st.sampled_from(["idled", "used", "socket_closed", "detached", "gone"]))
     def step_of_a_connection(self, which, step):

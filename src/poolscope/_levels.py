@@ -26,11 +26,11 @@ class Levels:
 
 def levels_of(pool: Pool) -> dict[OriginTally, Levels]:
     """Count. Called with the pool's lock held."""
-    found = {tally: Levels() for tally in pool.tallies.values()}
+    found = {tally: Levels() for tally in pool.tallies.by_label.values()}
     for checkout in pool.checkouts.copy():
-        levels = found.get(checkout.tally)
-        if levels is None:
+        if checkout.tally is None:
             continue  # it came in since the pool was settled
+        levels = found[checkout.tally]
         levels.active_requests[checkout.method] += 1
         if checkout.state == HOLDING:
             levels.checked_out += 1

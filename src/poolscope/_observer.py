@@ -1,20 +1,17 @@
-"""What stands between a pool and its sinks: the clock, the one lock, the isolation of sinks.
+"""What watches a pool: what the seams saw becomes steps of its state, and who asks gets a reading or a picture.
 
-The lock is a leaf: nothing is called under it but the state machine and an append. Facts are delivered after it is
-released. A finalizer may run anywhere, under the lock too, so finalizers only append to `_deferred`.
+A plain request (`_plain`) is entered, offered its connection and ended here without lock or step.
 """
 
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import ref
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope._gate import Gate
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
 from poolscope._records import STREAMING, Checkout, Connection
@@ -27,41 +24,25 @@ logger = logging.getLogger("poolscope")
 
 R = TypeVar("R")
 
-_FOLD_AT = 256
-"""Plain requests that end before they are counted: it takes a fraction of a millisecond then."""
-_FOLD_AT_FOR_A_SINK = 16
-"""The same where a sink has to record each of them, which costs it far more."""
-_OF_A_REQUEST = frozenset(
-    {e.RequestStarted, e.CheckoutStarted, e.Acquired, e.Released, e.ConnectionIdled, e.ConnectionReused, e.RequestEnded}
-)
-"""What a plain request does not tell. A sink that asks for one of these, and not for whole ones, hears each step."""
-
 
 class Owner:
     """Held by every transport that uses an observer: when the last one is collected, the pool is dead."""
 
 
-class Observer:
+class Observer(Gate):
     """Watches one pool. Nothing here ever raises into a request.
 
-    pool: its state. pooled: False where the transport has no pool that can be seen. clock: monotonic seconds.
-    plain: whether requests may go plain (`_plain`): every sink is content to hear of those when they are over.
+    pool: its state. pooled: False where the transport has no pool that can be seen.
     diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`), None where there is nothing to explain.
     """
 
     def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self.pool = pool
-        self.pooled = self.plain = pooled
-        self.clock = clock
+        super().__init__(pool, plain=pooled, clock=clock)
+        self.pooled = pooled
         self.closing_pool = 0
         self.keepalive_expiry: float | None = None
         self._owner: Callable[[], Owner | None] = lambda: None
-        self._lock = threading.Lock()
-        self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._subscriptions: tuple[Subscription, ...] = ()
-        self._faulted = False
         self._guests, self._ended = pool.slots.guests, pool.ended
-        self._fold_at = _FOLD_AT
         self._unclosed = Subscription({Checkout: lambda checkout: self.tell(checkout, "ended")})
         self.diagnosis: Any = None
         self.tracing: Tracing | None = None
@@ -71,36 +52,6 @@ class Observer:
     def name(self) -> str:
         """The pool's name."""
         return self.pool.name
-
-    def apply(self, step: Callable[..., R], *args: object) -> R | None:
-        """Take one step of the state machine, then tell the sinks. None where the step failed: that is our fault."""
-        try:
-            with self._lock:
-                now = self.clock()
-                if self._deferred:
-                    self._settle(now)
-                result = step(*args, now)
-        except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
-            self.fault()
-            return None
-        if self._subscriptions:
-            self._deliver()
-        return result
-
-    def take(self, step: Callable[..., R], *args: object) -> R | None:
-        """Take one step and tell nobody yet: for where the pool's own lock may be held."""
-        try:
-            with self._lock:
-                now = self.clock()
-                self._settle(now)
-                return step(*args, now)
-        except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
-            self.fault()
-            return None
-
-    def defer(self, step: Callable[..., Any], *args: object) -> None:
-        """Take one step later, from a finalizer: this takes no lock and may be called anywhere."""
-        self._deferred.append((step, args))
 
     def enter(self, request: Any) -> Checkout | None:
         """Take a request of httpx that comes in."""
@@ -136,7 +87,7 @@ class Observer:
             self.tell(checkout, "ended")
         self._guests.pop(connection, None)
         self._ended.append(checkout)
-        if len(self._ended) >= self._fold_at:
+        if len(self._ended) >= self.fold_at:
             self.apply(self.pool.fold)
 
     def _end_step(self, checkout: Checkout, timed_out: bool) -> None:
@@ -239,30 +190,13 @@ class Observer:
 
     def subscribe(self, sinks: Iterable[Sink]) -> None:
         """Attach sinks. One that fails here is logged by name and left out."""
-        self._look(lambda _: None)  # what is over, no new sink hears of
-        for sink in sinks:
-            try:
-                wanted = sink.attach(self)
-                subscription = wanted if isinstance(wanted, Subscription) else Subscription(wanted)
-                if not subscription.handlers:
-                    continue
-                for kind in subscription.handlers:
-                    self.pool.journal.want(kind, subscription.queue.append)
-            except Exception:
-                logger.exception("poolscope: sink %r failed to attach to pool %r and is disabled", sink, self.name)
-                continue
-            subscription.sink = sink
-            self._subscriptions = (*self._subscriptions, subscription)
-            if Checkout in subscription.handlers:
-                self._fold_at = min(self._fold_at, _FOLD_AT_FOR_A_SINK)
-            elif not _OF_A_REQUEST.isdisjoint(subscription.handlers):
-                self.plain = False
+        self.attach(sinks, self)
 
     def trace(self, tracing: Tracing) -> None:
         """Let `tracing` follow every request from now on. A passive one gives way to one that makes spans."""
         if self.tracing is None or (self.tracing.passive and not tracing.passive):
             self.tracing = tracing
-            self._subscriptions = (*(s for s in self._subscriptions if s is not self._unclosed), self._unclosed)
+            self.deliver_from(self._unclosed)
 
     def untrace(self) -> None:
         """Trace no more, and log why. Called while the exception is handled."""
@@ -272,20 +206,12 @@ class Observer:
             logger.error(message, tracing, self.name, exc_info=True)  # noqa: LOG014 - it is called from handlers
 
     def _look(self, look: Callable[[float], R]) -> R:
-        with self._lock:
-            now = self.clock()
-            self._settle(now)
-            self.pool.settle(now)
+        def reconciled(now: float) -> R:
             self._reconcile(now)
             self.pool.losses.look(self.pool.checkouts, now)
-            seen = look(now)
-        self._deliver()  # what was settled just now may be the last that this pool has to say
-        return seen
+            return look(now)
 
-    def _settle(self, now: float) -> None:
-        while self._deferred:
-            step, args = self._deferred.popleft()
-            step(*args, now)
+        return self.look(reconciled)
 
     def _reconcile(self, now: float) -> None:
         """Ask the pool's own objects about connections that nobody holds: the pool's word is the last one."""
@@ -300,21 +226,3 @@ class Observer:
                 slots.idled(connection, now)
             elif connection.state == RESERVED and proxy.is_closed():
                 slots.gone(connection, now)
-
-    def _deliver(self) -> None:
-        for subscription in self._subscriptions:
-            if not subscription.queue:
-                continue
-            try:
-                subscription.flush()
-            except Exception:
-                self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
-                self.pool.journal.unwant(subscription.queue.append)
-                logger.exception("poolscope: sink %r failed and is disabled for pool %r", subscription.sink, self.name)
-
-    def fault(self) -> None:
-        """Log, once, that something of ours failed. Called while the exception is handled."""
-        if not self._faulted:
-            self._faulted = True
-            message = "poolscope: fault in the observer of pool %r; its numbers may be off"
-            logger.error(message, self.name, exc_info=True)  # noqa: LOG014 - it is called from handlers

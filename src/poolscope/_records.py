@@ -38,6 +38,8 @@ SENDING = "sending"
 AWAITING_HEADERS = "awaiting headers"
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
 """Methods whose requests have sent everything with their first write."""
+
+
 class Target(Protocol):
     """Where a request goes: what a URL of httpx says of it."""
 

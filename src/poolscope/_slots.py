@@ -19,10 +19,6 @@ _IDLED = on(CONNECTION, "idled")
 _USED = on(CONNECTION, "used")
 
 
-def _nobody(_: Checkout, accepted: bool) -> None:
-    return None
-
-
 class Slots:
     """The slots of one pool. in_use: how many no other request can have. busy_seconds: the sum of their ended uses.
 
@@ -31,15 +27,15 @@ class Slots:
     engage: takes such a request into the state machine. accepted: its connection is known to serve it.
     """
 
-    def __init__(self, journal: Journal, limit: float) -> None:
+    def __init__(self, journal: Journal, limit: float, engage: Callable[[Checkout, bool], None]) -> None:
         self.journal = journal
         self.limit = limit
+        self.engage = engage
         self.full_at = float("-inf")
         self.in_use = 0
         self.busy_seconds = 0.0
         self.taken: dict[int, Connection] = {}
         self.guests: dict[Connection, Checkout] = {}
-        self.engage: Callable[[Checkout, bool], None] = _nobody
 
     @property
     def busy(self) -> int:

@@ -114,9 +114,9 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
         if tally.address
     )
     held = [
-        _held(checkout, checkout.tally, checkout.connection, now)
+        _held(checkout, checkout.connection, now)
         for checkout in pool.checkouts.copy()
-        if checkout.state == HOLDING and checkout.tally is not None and checkout.connection is not None
+        if checkout.state == HOLDING and checkout.connection is not None
     ]
     return PoolSnapshot(
         name=pool.name,

@@ -140,7 +140,7 @@ class OriginTally:
         histogram.observe(seconds)
 
     def request(self, kind: RequestKind) -> tuple[RequestKind, Histogram]:
-        """Give the labels that a request's duration is recorded under, its own or folded ones past the cap; and where."""
+        """Give the labels that a request's duration is recorded under, folded past the cap; and its histogram."""
         histogram = self.request_duration.get(kind)
         if histogram is None:
             if len(self.request_duration) >= MAX_REQUEST_KINDS:

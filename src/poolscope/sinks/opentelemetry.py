@@ -26,7 +26,7 @@ from poolscope.sinks._measurements import MEASURES, NO_TRACE, PlainRecorder, att
 from poolscope.sinks._tracing import Mode, Tracing, Until
 
 _BATCH = 24
-"""Events and plain requests that wait before they are recorded: few enough that recording them blocks for milliseconds only."""
+"""Events and plain requests that wait before they are recorded: so few that it blocks for milliseconds only."""
 _HELD_AT_MOST = 4096
 """Measurements that may wait for a collection to be over. Those past it, and these later, are recorded in batches."""
 _COLLECTION_SECONDS = 2.0
