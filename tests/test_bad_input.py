@@ -17,6 +17,7 @@ from poolscope import LoggingSink, PrometheusSink
 from poolscope import _contract as c
 
 FLAVOURS = {"httpx": httpx, "httpx2": httpx2}
+OWN = "name, sinks, call_sites, held_too_long_seconds, reclaim"
 OPTIONS = "verify, cert, trust_env, http1, http2, limits, proxy, uds, local_address, retries, socket_options"
 
 
@@ -44,7 +45,7 @@ def test_arguments_of_the_transport(ours, http):
     """An unknown one, one given with a transport, a transport of another colour, flavour or kind."""
     transport, sync = ours.InstrumentedTransport, ours.InstrumentedSyncTransport
     flavour = http.__name__
-    with line(TypeError, f"InstrumentedTransport got an unknown argument 'size'; it takes name, sinks, {OPTIONS}"):
+    with line(TypeError, f"InstrumentedTransport got an unknown argument 'size'; it takes {OWN}, {OPTIONS}"):
         transport(size=3)
     with line(TypeError, "InstrumentedTransport takes a transport or the arguments to make one, got both: http2, uds"):
         transport(http.AsyncHTTPTransport(), http2=True, uds="x")
@@ -76,6 +77,26 @@ def test_sinks(ours):
         ours.InstrumentedTransport(sinks=["prometheus"])
     with line(TypeError, f"sinks takes sinks, objects with an attach method, got {LoggingSink!r}"):
         ours.InstrumentedTransport(sinks=[LoggingSink])
+
+
+@pytest.mark.parametrize("value", [0, -1.5, "1", True, float("nan")])
+def test_held_too_long_seconds(ours, value):
+    """Seconds, more than none; None stands for no limit."""
+    message = f"held_too_long_seconds takes seconds, a number above zero, or None, got {value!r}"
+    with line(ValueError, message):
+        ours.InstrumentedTransport(held_too_long_seconds=value)
+
+
+@pytest.mark.parametrize("name", ["call_sites", "reclaim"])
+def test_switches(ours, http, name):
+    """True or False, also where a client is instrumented in place, which then stays as it was."""
+    with line(TypeError, f"{name} takes True or False, got 'yes'"):
+        ours.InstrumentedSyncTransport(**{name: "yes"})
+    client = http.Client()
+    transport = client._transport
+    with line(TypeError, f"{name} takes True or False, got 1"):
+        poolscope.instrument(client, **{name: 1})
+    assert client._transport is transport
 
 
 @pytest.mark.parametrize("timeout", [-1, None, "1", True, float("nan")])

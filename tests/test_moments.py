@@ -96,7 +96,7 @@ def test_a_pool_timeout_is_a_timeout_and_a_wait(kit):
                 server.gate("go").set()
 
         seen = kit.run(story, limits=kit.limits(1, 1))
-        assert seen(c.TIMEOUTS, cause=c.UNKNOWN) == 1
+        assert seen(c.TIMEOUTS, cause=c.SLOW_ORIGIN) == 1
         assert seen(c.WAIT_TIME, "_sum") >= 0.05
         assert seen(c.REQUEST_DURATION, "_count", type="PoolTimeout", status_code="") == 1
 

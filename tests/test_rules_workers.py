@@ -14,13 +14,6 @@ KNOWN: dict[str, dict[str, set[str]]] = {}
 for sampled, labels, _ in SAMPLES:
     for label, value in labels.items():
         KNOWN.setdefault(sampled, {}).setdefault(label, set()).add(value)
-for metric in (
-    c.LEAKED,
-    c.ORPHANED,
-):  # by the contract: no sink sees leaks yet, and the recording will say when one does
-    gauge = {"pid": set(PIDS)} if metric is c.ORPHANED else {}
-    kinds = {c.prometheus_label(c.LEAK): set(c.LEAKS)} if metric is c.LEAKED else {}
-    KNOWN.setdefault(metric.prometheus_name, {c.prometheus_label(c.POOL): set()} | gauge | kinds)
 SIMULATED = sorted(
     {key for maker in WORKERS for pool in maker("native")[0] if pool.form == "workers" for key in pool.values}
 )

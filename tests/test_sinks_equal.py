@@ -106,9 +106,8 @@ def test_both_sinks_expose_the_same(opt_in):
         assert (native(c.POOLS_OPENED, pool_name="twins"), native(c.POOLS, pool_name="twins")) == (2, 0)
         named = {name for name, _ in parts(native)[1]}
         every = {m.prometheus_name + ("_count" if m.kind == "histogram" else "") for m in c.METRICS}
-        absent = {c.LEAKED.prometheus_name, c.ORPHANED.prometheus_name}
         opted = {c.REQUESTS_SERVED.prometheus_name + "_count", c.IDLE_TIME.prometheus_name + "_count"}
-        assert every - named == (absent if opt_in else absent | opted)
+        assert every - named == (set() if opt_in else opted)
 
 
 @pytest.mark.parametrize("label", [c.ERROR, c.STATE])

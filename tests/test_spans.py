@@ -134,7 +134,7 @@ def test_a_pool_timeout_fails_the_wait_and_the_client_span(kit):
         for span in (wait, client):
             assert span.error
             assert span.attributes["error.type"] == "PoolTimeout"
-        assert [name for name, *_ in client.events] == ["exception"]
+        assert [name for name, *_ in client.events] == [c.VERDICT_EVENT, "exception"]
         assert c.CONNECTION_ID not in client.attributes
         assert wait.end - wait.start >= 10_000_000
 

@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src/poolscope"
 # From the bottom up. A module imports from rows below its own alone; what lies in a package counts as the package.
 LAYERS = [
     {"_contract", "_events", "_transitions", "_tracing"},
-    {"_origins", "_names", "_tally", "alerts"},
+    {"_origins", "_names", "_tally", "_phases", "alerts"},
     {"_journal", "_records", "_tallies"},
     {"_seen", "_slots"},
     {"_losses", "_plain"},

@@ -12,9 +12,10 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 from weakref import ref
 
+from poolscope import _contract as c
 from poolscope._network import Proxy
 from poolscope._observer import Observer
-from poolscope._records import STREAMING, Checkout, frame_of
+from poolscope._records import Checkout, frame_of
 
 
 class _Body(Proxy):
@@ -132,7 +133,7 @@ class AsyncBody(_Body):
 
     def __aiter__(self) -> Any:
         inner = self._inner.__aiter__()
-        self._checkout.phase = STREAMING
+        self._checkout.phase = c.STREAMING
         if self._checkout.plain and type(inner) is AsyncGeneratorType:
             self._checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
             return inner
@@ -153,7 +154,7 @@ class Body(_Body):
 
     def __iter__(self) -> Any:
         inner = self._inner.__iter__()
-        self._checkout.phase = STREAMING
+        self._checkout.phase = c.STREAMING
         if self._checkout.plain and type(inner) is GeneratorType:
             self._checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
             return inner

@@ -163,20 +163,23 @@ class RequestEnded(Event):
 class Leaked(Event):
     """A leak was proved. leak_type: held_too_long, response_unclosed or pool_unclosed, which has no request.
 
-    connections: how many it holds. held_seconds: for how long. request: the request's record, None for a whole pool.
+    connections: how many it holds. held_seconds: for how long. phase: what it was about (`_phases`).
+    request: the request's record, None for a whole pool.
     """
 
     leak_type: str
     connections: int
-    held_seconds: float
+    held_seconds: float = 0.0
+    phase: str = ""
     request: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class GivenBack(Event):
-    """A connection that was held too long was given back after all. request: the record of the one that held it."""
+    """A connection that was held too long was given back after all. phase: what its request was about at last."""
 
     held_seconds: float
+    phase: str = ""
     request: Any = None
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from poolscope import _contract as c
 from poolscope import _events as e
 from poolscope._journal import Journal
+from poolscope._phases import phase_of
 from poolscope._records import Checkout, Connection
 from poolscope._slots import Slots
 from poolscope._tally import OriginTally
@@ -80,8 +81,9 @@ class Losses:
         for checkout in [one for one in self._overdue if one.ended]:
             self._overdue.discard(checkout)
             if self._journal.wanted[e.GivenBack]:
-                held = (now if checkout.ended_at is None else checkout.ended_at) - checkout.offered_at
-                self._journal.post(e.GivenBack, checkout.tally or self._whole, now, held, checkout)
+                until = now if checkout.ended_at is None else checkout.ended_at
+                facts = (until - checkout.offered_at, checkout.phase, checkout)
+                self._journal.post(e.GivenBack, checkout.tally or self._whole, now, *facts)
         limit = self.held_too_long_seconds
         if limit is None:
             return
@@ -91,7 +93,7 @@ class Losses:
                 continue
             if now - checkout.offered_at >= limit:
                 self._overdue.add(checkout)
-                self._leaked(c.HELD_TOO_LONG, 1, checkout, now)
+                self._leaked(c.HELD_TOO_LONG, checkout, connection, now)
 
     def unseen(self) -> int:
         """Give how many connections the pool has that are older than the instrumentation."""
@@ -105,7 +107,7 @@ class Losses:
         if checkout.ended or connection is None or connection.upgraded or connection.closing or not connection.in_pool:
             return
         self.abandoned[connection] = checkout
-        self._leaked(c.RESPONSE_UNCLOSED, 1, checkout, now)
+        self._leaked(c.RESPONSE_UNCLOSED, checkout, connection, now)
 
     def still_open(self) -> int:
         """Give how many connections are open and the pool's. It may be asked without the lock, by a finalizer."""
@@ -113,14 +115,16 @@ class Losses:
 
     def collected(self, connections: int, now: float) -> None:
         """Take in that the whole pool was collected with that many open connections."""
-        self._leaked(c.POOL_UNCLOSED, connections, None, now)
+        self.leaks[c.POOL_UNCLOSED] += 1
+        if self._journal.wanted[e.Leaked]:
+            self._journal.post(e.Leaked, self._whole, now, c.POOL_UNCLOSED, connections)
 
-    def _leaked(self, kind: str, connections: int, checkout: Checkout | None, now: float) -> None:
+    def _leaked(self, kind: str, checkout: Checkout, connection: Connection, now: float) -> None:
         self.leaks[kind] += 1
         if self._journal.wanted[e.Leaked]:
-            tally = (checkout and checkout.tally) or self._whole
-            held = now - checkout.offered_at if checkout is not None else 0.0
-            self._journal.post(e.Leaked, tally, now, kind, connections, held, checkout)
+            phase = phase_of(checkout.phase, checkout.method, connection.state, connection.protocol)
+            facts = (kind, 1, now - checkout.offered_at, phase, checkout)
+            self._journal.post(e.Leaked, checkout.tally or self._whole, now, *facts)
 
 
 def _has_heir(connection: Connection, checkouts: Collection[Checkout]) -> bool:

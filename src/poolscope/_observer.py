@@ -14,7 +14,7 @@ from poolscope import _contract as c
 from poolscope._gate import Gate
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
-from poolscope._records import STREAMING, Checkout, Connection
+from poolscope._records import Checkout, Connection
 from poolscope._snapshot import PoolSnapshot, picture
 from poolscope._subscription import Sink, Subscription
 from poolscope._tracing import Tracing
@@ -126,7 +126,7 @@ class Observer(Gate):
         """Note that a socket is closed. exc: what is being handled there; a plain body is not watched otherwise."""
         self.apply(self.pool.slots.socket_closed, connection)
         checkout = connection.engaged
-        if checkout is not None and checkout.phase == STREAMING and not checkout.closing:
+        if checkout is not None and checkout.phase == c.STREAMING and not checkout.closing:
             checkout.cut = True
             if exc is not None and not isinstance(exc, GeneratorExit):
                 checkout.fail(exc)

@@ -6,14 +6,12 @@ from types import AsyncGeneratorType
 from typing import Any, Protocol
 
 from poolscope import _contract as c
+from poolscope._phases import REQUESTING
 from poolscope._tally import OriginTally
 from poolscope._tracing import Trace
 from poolscope._transitions import HOLDING, OCCUPIED, RESERVED, WAITING
 
 _ids = count(1)
-
-STREAMING = "streaming"
-"""The phase of a request whose body is being read."""
 
 
 class Probe(Protocol):
@@ -31,13 +29,6 @@ class Armed(Protocol):
 
     def arm(self) -> None:
         """Report the next write."""
-
-
-REQUESTING = "requesting"
-SENDING = "sending"
-AWAITING_HEADERS = "awaiting headers"
-BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
-"""Methods whose requests have sent everything with their first write."""
 
 
 class Target(Protocol):

@@ -4,11 +4,12 @@ Noted off the warm path alone: where a connection is made, a request fails, a po
 Every step is called with the pool's lock held and the current monotonic second `now`.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
-
-from anyio import lowlevel
+from weakref import ref
 
 from poolscope._records import Connection
 
@@ -17,8 +18,6 @@ LATE_SECONDS = 0.05
 
 ENDED: deque[Any] = deque(maxlen=32)
 """The observers of the last pools of this process that nobody can use any more. Finalizers append."""
-
-_loop_mark: lowlevel.RunVar[object] = lowlevel.RunVar("poolscope_loop")
 
 
 class Seen:
@@ -42,7 +41,7 @@ class Seen:
         self.hand_overs = self.late_hand_overs = 0
         self.late_seconds = 0.0
         self.loop_changes = 0
-        self.loop: object = None
+        self.loop: ref[asyncio.AbstractEventLoop] | None = None
 
     def wanted(self, timeouts: Mapping[str, float | None], now: float) -> None:
         """Note the timeouts (seconds, None for no timeout) of a request that has a connection made."""
@@ -68,12 +67,9 @@ class Seen:
                 self.late_seconds += delay
 
     def ran(self, now: float) -> None:  # noqa: ARG002 - a step has it
-        """Note the event loop that runs."""
-        if self.asynchronous:
-            mark = _loop_mark.get(None)
-            if mark is None:
-                mark = object()
-                _loop_mark.set(mark)
-            if self.loop is not None and mark is not self.loop:
+        """Note the event loop that runs. Trio has none that a connection belongs to."""
+        with suppress(RuntimeError):
+            loop = ref(asyncio.get_running_loop())
+            if self.asynchronous and self.loop not in (None, loop):
                 self.loop_changes += 1
-            self.loop = mark
+            self.loop = loop

@@ -1,17 +1,15 @@
 """The typed picture of a pool now. Frozen: it does not change when the pool does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from poolscope import _contract as c
 from poolscope._levels import levels_of
 from poolscope._losses import Losses
+from poolscope._phases import ABANDONED, ORPHANED, phase_of
 from poolscope._pool import Pool
-from poolscope._records import AWAITING_HEADERS, BODILESS, REQUESTING, SENDING, Checkout, Connection
+from poolscope._records import Checkout, Connection
 from poolscope._tally import OriginTally
-from poolscope._transitions import ACTIVE, ESTABLISHING, HOLDING, IDLE, OFFERED, RESERVED, WAITING
-
-ABANDONED = "abandoned"
-ORPHANED = "orphaned"
+from poolscope._transitions import ACTIVE, HOLDING, IDLE, OFFERED, WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,7 @@ class OriginSnapshot:
 class HeldConnection:
     """A slot, and the request that holds it. age_seconds: since the hand-over.
 
-    phase: connecting, sending, awaiting headers, unread, streaming; abandoned where its response was collected
-    unclosed, orphaned where the pool lost it. HTTP/2 does not tell sending from awaiting headers.
+    phase: connecting, sending, awaiting headers, unread, streaming, abandoned or orphaned (`_phases`).
     place: the line of the program that took it, runner: the task or thread, trace_id: 32 hexadecimal digits; empty
     where they are not known.
     """
@@ -76,7 +73,7 @@ class PoolSnapshot:
     lost: tuple[HeldConnection, ...] = ()
     waiting_seconds: tuple[float, ...] = ()
     unseen: int = 0
-    taken_at: float = 0.0
+    taken_at: float = field(default=0.0, compare=False)
 
     @property
     def orphaned(self) -> int:
@@ -153,12 +150,7 @@ def _oldest_first(slots: list[HeldConnection]) -> tuple[HeldConnection, ...]:
 
 
 def _held(checkout: Checkout, connection: Connection, now: float) -> HeldConnection:
-    phase = checkout.phase
-    if connection.state in (RESERVED, ESTABLISHING):
-        phase = c.CONNECTING
-    elif phase == REQUESTING:
-        sends = checkout.method not in BODILESS and connection.protocol != "2"
-        phase = SENDING if sends else AWAITING_HEADERS
+    phase = phase_of(checkout.phase, checkout.method, connection.state, connection.protocol)
     return _row(checkout, connection, phase, now - checkout.offered_at)
 
 

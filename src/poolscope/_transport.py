@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from poolscope import _contract as c
 from poolscope._entrance import enter
 from poolscope._network import CURRENT
 from poolscope._observer import Observer
@@ -47,7 +48,7 @@ def _answer(observer: Observer, checkout: Checkout | None, request: Any, respons
     try:
         checkout.status = response.status_code
         checkout.protocol = _PROTOCOLS.get(response.extensions.get("http_version"), "")
-        checkout.phase = "unread"
+        checkout.phase = c.UNREAD
         if checkout.trace is not None:
             observer.tell(checkout, "answered")
         connection = checkout.connection

@@ -64,7 +64,8 @@ def keepalive_equal_to_max(evidence: Evidence) -> Proof | None:
 def keepalive_expiry_too_long(evidence: Evidence) -> Proof | None:
     """Find servers that close idle connections as a habit: a request that is sent at that moment fails."""
     by_server, closed = _closed(evidence, c.SERVER_DISCONNECTED), evidence.increase(c.CLOSED)
-    most = max(evidence.level_before(c.OPEN_CONNECTIONS), evidence.level(c.OPEN_CONNECTIONS))
+    left = _closed(evidence, c.POOL_CLOSED)  # open when the client was closed
+    most = max(evidence.level_before(c.OPEN_CONNECTIONS), evidence.level(c.OPEN_CONNECTIONS), left)
     if by_server < max(t.FEWEST_CLOSES, t.STALE_SHARE * closed, t.RESTART_FACTOR * most):
         return None
     return (

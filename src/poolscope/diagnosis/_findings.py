@@ -111,6 +111,7 @@ RULES: tuple[Rule, ...] = (
         _use.responses_not_closed,
         _use.origin_starvation,
         _use.event_loop_lag,
+        _connections.keepalive_below_concurrency,
         timed=True,
     ),
     _rule(

@@ -75,12 +75,14 @@ def pool_too_small(evidence: Evidence) -> Proof | None:
     if limit is None or not seconds or arrivals < t.FEWEST_REQUESTS:
         return None
     uses, waits = evidence.growth(c.USE_TIME), evidence.growth(c.WAIT_TIME)
+    if uses.count < t.ROUNDS * limit * evidence.pools:
+        return None
     hold, busy = mean(uses), evidence.increase(c.BUSY_TIME)
     demand = arrivals / seconds * hold / evidence.pools
     if busy:
         demand = min(demand, busy / seconds / evidence.pools)  # HTTP/2: requests share connections
     waiting = above(waits, t.WAIT_SECONDS) / max(1, waits.count)
-    if demand < t.BUSY_SHARE * limit or waiting < t.WAITING_SHARE:
+    if demand < t.BUSY_SHARE * limit or min(waiting, waits.sum / (waits.sum + uses.sum)) < t.WAITING_SHARE:
         return None
     wanted = demand + waits.sum / seconds / evidence.pools
     size = max(ceil(wanted / t.BUSY_SHARE), ceil(limit) + 1)

@@ -53,7 +53,7 @@ class LossesLog:
         place = checkout.place or "its place is not known, call_sites=True would tell"
         about = f"{checkout.method} {event.address}:{event.port}"
         if self._told.first((kind, checkout.place or about)):
-            words = ", ".join(word for word in (checkout.phase, place, checkout.runner) if word)
+            words = ", ".join(word for word in (event.phase, place, checkout.runner) if word)
             message = "poolscope: pool %r: a %s, after %.1f s: %s, %s"
             logger.warning(message, event.pool, what, event.held_seconds, about, words)
 

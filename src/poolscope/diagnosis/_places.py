@@ -17,9 +17,9 @@ import anyio
 
 from poolscope._records import Checkout, frame_of
 
-_PASSED = frozenset(
-    {"poolscope", "httpx", "httpx2", "httpcore", "httpcore2", "contextlib", "asyncio", "anyio", "sniffio"}
-)
+_HTTP = frozenset({"poolscope", "httpx", "httpx2", "httpcore", "httpcore2"})
+_LOOPS = frozenset({"anyio", "asyncio", "concurrent", "contextlib", "sniffio", "threading", "trio"})
+_PASSED = _HTTP | _LOOPS
 """Top-level modules whose lines are not the program's."""
 _MOST_TASKS = 1000
 """So many stacks are looked at: some 10 microseconds each, while everything else stands still."""

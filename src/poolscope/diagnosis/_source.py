@@ -6,6 +6,7 @@ read when somebody asks, never before; what cannot be read or parsed says nothin
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _CLIENTS = frozenset({"Client", "AsyncClient", "DefaultHttpxClient", "DefaultAsyncHttpxClient"})
@@ -17,11 +18,18 @@ _VOID = {"limits": None, "verify": True, "cert": None, "http1": True, "http2": F
 def ignored_in(file: str) -> list[str]:
     """Give each call that loses arguments as `name:line limits, http2`."""
     try:
-        tree = ast.parse(Path(file).read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        tree = _parsed(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
         return []
     name = Path(file).name
     return [f"{name}:{call.lineno} {', '.join(lost)}" for call in _clients(tree) if (lost := _lost(call))]
+
+
+def _parsed(source: bytes) -> ast.AST:
+    for _ in range(3):
+        with suppress(SystemError):  # seen on 3.11: CPython loses count of its depth (gh-106905)
+            return ast.parse(source)
+    return ast.Module([], [])
 
 
 def _clients(tree: ast.AST) -> Iterator[ast.Call]:

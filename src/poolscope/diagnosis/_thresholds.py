@@ -11,12 +11,14 @@ MANY_REQUESTS = 200
 FEWEST_CLOSES = _alerts.stale_count
 """Fewer closes of a kind are an accident: a restart, a reload, one bad minute."""
 
+ROUNDS = 10
+"""A burst has passed through a pool in fewer uses of each slot."""
 BUSY_SHARE = _alerts.utilization_ratio
 """Queues grow steeply above it; what is advised stays below it."""
 WAIT_SECONDS = 0.01
 """A shorter wait is the scheduler's."""
 WAITING_SHARE = 0.1
-"""One request in ten waits: no accident of a single burst."""
+"""One request in ten waits, and waiting is a tenth of what requests do."""
 
 DEFAULT_LIMIT = 100
 """httpx's own. Who has it did not choose it, and a limit that nobody chose is no mistake in a number."""

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from poolscope import _contract as c
-from poolscope._snapshot import ABANDONED, ORPHANED, HeldConnection, PoolSnapshot
+from poolscope._phases import ABANDONED, ORPHANED
+from poolscope._snapshot import HeldConnection, PoolSnapshot
 
 _MOST_OF_THE_WAIT = 0.5
 _LEAST_SECONDS = 0.05

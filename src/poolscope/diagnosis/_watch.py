@@ -45,6 +45,7 @@ class Watch:
     def __init__(self, observer: Observer, options: Options) -> None:
         self.at_entry = options.call_sites or options.reclaim
         self.explain = Verdicts(observer).explain
+        self._observer = observer
         self._options = options
         self._unclosed: deque[tuple[Any, Checkout]] = deque()
         observer.pool.losses.held_too_long_seconds = options.held_too_long_seconds
@@ -56,6 +57,8 @@ class Watch:
 
     def unclosed(self) -> Iterator[Any]:
         """Give the bodies that the request which enters now shall close."""
+        if self._unclosed:
+            self._observer.take(_settled)  # they count as leaks first
         while self._unclosed:
             body, leaked = self._unclosed.popleft()
             if leaked.connection is not None:
@@ -68,10 +71,14 @@ class Watch:
             self._unclosed.append((body, checkout))
 
 
+def _settled(_: float) -> None:
+    return None
+
+
 def collected(observer: Observer) -> None:
     """Take in that a pool was collected. Called by its finalizer: what a warning filter raises here, nobody gets."""
     connections = observer.pool.losses.still_open()
-    if connections:
+    if connections and observer.pool.live:
         observer.defer(observer.pool.losses.collected, connections)
         message = f"the client of pool {observer.name!r} was collected unclosed, with {connections} open connections"
         warnings.warn(message, ResourceWarning, stacklevel=2)

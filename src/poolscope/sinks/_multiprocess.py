@@ -5,8 +5,8 @@
 2. The metrics stand in no registry of this process: an exposition reads every worker's from the files, once.
 3. A pool that ended is forgotten as soon as it is at rest; what it counted stays.
 
-What nobody reports (a client that was dropped unclosed) is found with the next event of any pool, at most once in
-`_SWEEP_SECONDS`, or when the next pool is made.
+What nobody reports (a client that was dropped unclosed, a slot that was lost) is found with the next event of any pool,
+at most once in `_SWEEP_SECONDS`, or when the next pool is made.
 """
 
 import os
@@ -123,15 +123,18 @@ class MultiprocessMetrics:
             self._sweep()
 
     def _sweep(self) -> None:
-        """Hear the last words of pools that nobody can use any more, and forget those that have none left."""
+        """Look at the pools in use; hear the last words of those that nobody can use any more, and forget them."""
         with self._lock:
             feeds = [feed for several in self._feeds.values() for feed in several]
         left = len(feeds)
         for feed in feeds:
-            if feed.pool.owned:
+            owned = feed.pool.owned
+            if owned and not feed.pool.in_use:
                 continue
             feed.pool.snapshot()
             feed.flush()
+            if owned:
+                continue
             if feed.pool.at_rest:
                 left -= 1
                 with self._lock:
