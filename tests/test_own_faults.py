@@ -13,6 +13,7 @@ from poolscope._slots import Slots
 
 STEPS = [
     *((Pool, name) for name in ("request", "reserve", "connect", "offer", "write", "commit", "end", "close")),
+    *((Pool, name) for name in ("admit", "engage", "fold", "settle")),
     *((Slots, name) for name in ("reserve", "keep", "connecting", "opened", "idled", "used", "closed", "detached")),
     *((Slots, name) for name in ("socket_closed", "gone")),
     (Seam, "close_reason"),

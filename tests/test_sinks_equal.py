@@ -16,6 +16,7 @@ from harness import H2Server, Server, client_context, refused_port
 from observing import Exposition, imbalances
 from poolscope import InstrumentedSyncTransport, InstrumentedTransport
 from poolscope import _contract as c
+from poolscope.sinks import _measurements as measurements
 from poolscope.sinks import opentelemetry as sink
 
 
@@ -118,7 +119,8 @@ def test_a_renamed_label_is_a_difference(monkeypatch, label):
     def renamed(metric, labels):
         return {key + ".x" * (key == label): value for key, value in honest(metric, labels).items()}
 
-    monkeypatch.setattr(sink, "attributes", renamed)
+    for module in (sink, measurements):
+        monkeypatch.setattr(module, "attributes", renamed)
     with Both() as both:
         native, reading = expositions(both)[0]
         assert differences(native, reading) != []

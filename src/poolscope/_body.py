@@ -2,14 +2,20 @@
 
 1. A body ends its request once: when it is closed, or when it is collected unclosed.
 2. What the inner body yields and raises goes through unchanged.
+
+The body of a plain request (`_plain`) is iterated by the inner iterator itself: should its socket be closed, that says
+what went wrong, and the iterator whether it came to its end.
 """
 
 import sys
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
+from weakref import ref
 
-from poolscope._network import Proxy, error_type
+from poolscope import _contract as c
+from poolscope._network import Proxy
 from poolscope._observer import Observer
-from poolscope._records import Checkout
+from poolscope._records import Checkout, frame_of
 
 
 class _Body(Proxy):
@@ -21,14 +27,17 @@ class _Body(Proxy):
         self._checkout = checkout
 
     def __del__(self) -> None:
-        checkout: Checkout | None = getattr(self, "_checkout", None)
-        if checkout is not None and not checkout.ended and not sys.is_finalizing():
-            self._observer.defer(self._observer.drop, checkout)
-            self._observer.diagnosis.dropped(self._inner, checkout)
+        if self._checkout.ended_at is None and not sys.is_finalizing():
+            self._observer.defer(self._observer.drop, self._checkout)
+            self._observer.diagnosis.dropped(self._inner, self._checkout)
 
     def _end(self) -> None:
-        if not self._checkout.ended:
-            self._observer.end(self._checkout)
+        checkout = self._checkout
+        if checkout.ended_at is None:
+            if checkout.chunks is not None and not checkout.plain:
+                chunks = checkout.chunks()
+                checkout.read = not checkout.cut and (chunks is None or frame_of(chunks) is None)
+            self._observer.end(checkout)
 
 
 class _Chunks:
@@ -43,11 +52,6 @@ class _Chunks:
         self._inner = inner
         self._next = advance
         self._checkout = checkout
-        checkout.phase = "streaming"
-
-    def _failed(self, exc: BaseException) -> None:
-        self._checkout.error = error_type(exc)
-        self._checkout.cancelled = not isinstance(exc, Exception)
 
 
 class AsyncChunks(_Chunks):
@@ -65,7 +69,7 @@ class AsyncChunks(_Chunks):
             self._checkout.read = True
             raise
         except BaseException as exc:
-            self._failed(exc)
+            self._checkout.fail(exc)
             raise
 
 
@@ -102,7 +106,7 @@ class Chunks(_Chunks):
             self._checkout.read = True
             raise
         except BaseException as exc:
-            self._failed(exc)
+            self._checkout.fail(exc)
             raise
 
 
@@ -127,13 +131,18 @@ class GeneratorChunks(Chunks):
 class AsyncBody(_Body):
     """An async response's body: ends the request when it is closed."""
 
-    def __aiter__(self) -> AsyncChunks:
+    def __aiter__(self) -> Any:
         inner = self._inner.__aiter__()
+        self._checkout.phase = c.STREAMING
+        if self._checkout.plain and type(inner) is AsyncGeneratorType:
+            self._checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
+            return inner
         chunks = AsyncGeneratorChunks if hasattr(inner, "aclose") else AsyncChunks
         return chunks(inner, inner.__anext__, self._checkout)
 
     async def aclose(self) -> None:
         """Close the body and give the connection back."""
+        self._checkout.closing = True
         try:
             await self._inner.aclose()
         finally:
@@ -143,13 +152,18 @@ class AsyncBody(_Body):
 class Body(_Body):
     """A response's body: ends the request when it is closed."""
 
-    def __iter__(self) -> Chunks:
+    def __iter__(self) -> Any:
         inner = self._inner.__iter__()
+        self._checkout.phase = c.STREAMING
+        if self._checkout.plain and type(inner) is GeneratorType:
+            self._checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
+            return inner
         chunks = GeneratorChunks if hasattr(inner, "close") else Chunks
         return chunks(inner, inner.__next__, self._checkout)
 
     def close(self) -> None:
         """Close the body and give the connection back."""
+        self._checkout.closing = True
         try:
             self._inner.close()
         finally:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from weakref import ref
 
 from poolscope import _contract as c
-from poolscope._network import CURRENT, Proxy, error_type
+from poolscope._network import CURRENT, Proxy
 from poolscope._observer import Observer
-from poolscope._records import Checkout, Connection
+from poolscope._records import Checkout, Connection, error_type
 from poolscope._transitions import ACTIVE, ESTABLISHING, IDLE, RESERVED
 
 _STATUS = (
@@ -61,13 +61,10 @@ class _Connection(Proxy):
 
     def _offer(self) -> Checkout | None:
         checkout = CURRENT.get()
-        if checkout is None or checkout.ended:
+        if checkout is None or checkout.ended_at is not None:
             self._connection.stranger = True
             return None
-        self._observer.apply(self._observer.pool.offer, checkout, self._connection)
-        stream = self._connection.stream()
-        if stream is not None:
-            stream.arm()
+        self._observer.offer(checkout, self._connection)
         return checkout
 
     def _wanted(self, request: Any) -> None:
@@ -94,6 +91,9 @@ class _Connection(Proxy):
             observer.apply(observer.pool.slots.detached, connection)
 
     def _close(self) -> None:
+        guest = self._observer.pool.slots.guests.get(self._connection)
+        if guest is not None:
+            self._observer.engage(guest)
         try:
             if self._connection.state in (ACTIVE, IDLE):
                 self._connection.closing = self._guide.close_reason(self._inner, self._connection)

@@ -17,7 +17,7 @@ class Journal:
 
     def __init__(self, pool: str) -> None:
         self.pool = pool
-        self.wanted: dict[type[Event], tuple[Callable[[Any], None], ...]] = dict.fromkeys(EVENTS, ())
+        self.wanted: dict[type, tuple[Callable[[Any], None], ...]] = dict.fromkeys(EVENTS, ())
 
     def post(self, kind: type[Event], tally: OriginTally, now: float, *facts: object) -> None:
         """Build one event and hand it to everyone who asked. Called only where `wanted[kind]` is not empty."""
@@ -25,9 +25,9 @@ class Journal:
         for post in self.wanted[kind]:
             post(event)
 
-    def want(self, kind: type[Event], post: Callable[[Any], None]) -> None:
+    def want(self, kind: type, post: Callable[[Any], None]) -> None:
         """Ask for a type of event."""
-        self.wanted[kind] = (*self.wanted[kind], post)
+        self.wanted[kind] = (*self.wanted.get(kind, ()), post)
 
     def unwant(self, post: Callable[[Any], None]) -> None:
         """Ask for nothing any more."""

@@ -16,7 +16,7 @@ from weakref import ref
 
 from poolscope import _contract as c
 from poolscope._observer import Observer
-from poolscope._records import Checkout, Connection
+from poolscope._records import Checkout, Connection, error_type
 from poolscope._transitions import ESTABLISHING
 
 CURRENT: ContextVar[Checkout | None] = ContextVar("poolscope_checkout", default=None)
@@ -26,11 +26,6 @@ _CONNECT = b"CONNECT "
 _SOCKS = (b"\x05", b"\x01")
 _HTTP2_PREFACE = b"PRI * HTTP/2"
 _TLS_SCHEMES = (b"https", b"wss")
-
-
-def error_type(exc: BaseException) -> str:
-    """Give error.type as OpenTelemetry's package has it."""
-    return type(exc).__qualname__
 
 
 class Proxy:
@@ -195,7 +190,7 @@ class _Stream(Proxy):
         return secured
 
     def _closed(self) -> None:
-        self._observer.apply(self._observer.pool.slots.socket_closed, self._connection)
+        self._observer.socket_closed(self._connection, sys.exception())
 
 
 class AsyncStreamProxy(_Stream):

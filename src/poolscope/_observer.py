@@ -1,18 +1,17 @@
-"""What stands between a pool and its sinks: the clock, the one lock, the isolation of sinks.
+"""What watches a pool: what the seams saw becomes steps of its state, and who asks gets a reading or a picture.
 
-The lock is a leaf: nothing is called under it but the state machine and an append. Facts are delivered after it is
-released. A finalizer may run anywhere, under the lock too, so finalizers only append to `_deferred`.
+A plain request (`_plain`) is entered, offered its connection and ended here without lock or step.
 """
 
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import ref
 
+from poolscope import _contract as c
+from poolscope._gate import Gate
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
 from poolscope._records import Checkout, Connection
@@ -30,24 +29,20 @@ class Owner:
     """Held by every transport that uses an observer: when the last one is collected, the pool is dead."""
 
 
-class Observer:
+class Observer(Gate):
     """Watches one pool. Nothing here ever raises into a request.
 
-    pool: its state. pooled: False where the transport has no pool that can be seen. clock: monotonic seconds.
+    pool: its state. pooled: False where the transport has no pool that can be seen.
     diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`), None where there is nothing to explain.
     """
 
     def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
-        self.pool = pool
+        super().__init__(pool, plain=pooled, clock=clock)
         self.pooled = pooled
         self.closing_pool = 0
         self.keepalive_expiry: float | None = None
         self._owner: Callable[[], Owner | None] = lambda: None
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._subscriptions: tuple[Subscription, ...] = ()
-        self._faulted = False
+        self._guests, self._ended = pool.slots.guests, pool.ended
         self._unclosed = Subscription({Checkout: lambda checkout: self.tell(checkout, "ended")})
         self.diagnosis: Any = None
         self.tracing: Tracing | None = None
@@ -58,38 +53,45 @@ class Observer:
         """The pool's name."""
         return self.pool.name
 
-    def apply(self, step: Callable[..., R], *args: object) -> R | None:
-        """Take one step of the state machine, then tell the sinks. None where the step failed: that is our fault."""
-        try:
-            with self._lock:
-                now = self._clock()
-                if self._deferred:
-                    self._settle(now)
-                result = step(*args, now)
-        except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
-            self.fault()
-            return None
-        if self._subscriptions:
-            self._deliver()
-        return result
+    def enter(self, request: Any) -> Checkout | None:
+        """Take a request of httpx that comes in."""
+        if self.plain:
+            checkout = Checkout(request.url, request.method, self.clock())
+            self.pool.checkouts.add(checkout)
+            return checkout
+        return self.apply(self.pool.request, request.url, request.method, self.pooled)
 
-    def take(self, step: Callable[..., R], *args: object) -> R | None:
-        """Take one step and tell nobody yet: for where the pool's own lock may be held."""
-        try:
-            with self._lock:
-                now = self._clock()
-                self._settle(now)
-                return step(*args, now)
-        except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
-            self.fault()
-            return None
-
-    def defer(self, step: Callable[..., Any], *args: object) -> None:
-        """Take one step later, from a finalizer: this takes no lock and may be called anywhere."""
-        self._deferred.append((step, args))
+    def offer(self, checkout: Checkout, connection: Connection) -> None:
+        """Note that a request is handed a connection, provisionally."""
+        if checkout.plain and connection.plain:
+            checkout.offered_at = self.clock()
+            checkout.connection = connection
+            if checkout.trace is not None:
+                self.pool.note(checkout, c.REUSED)
+            if self._guests.setdefault(connection, checkout) is checkout:
+                return
+        self.apply(self.pool.offer, checkout, connection)
+        stream = connection.stream()
+        if stream is not None:
+            stream.arm()
 
     def end(self, checkout: Checkout, *, timed_out: bool = False) -> None:
-        """End a request. Where that does not follow, its connection is asked whether it is idle now."""
+        """End a request."""
+        connection = checkout.connection
+        if not checkout.plain or connection is None or checkout.error:
+            self._end_step(checkout, timed_out)
+            return
+        checkout.ended_at = self.clock()
+        if checkout.trace is not None:
+            self.pool.slots.left_full(checkout.ended_at)
+            self.tell(checkout, "ended")
+        self._guests.pop(connection, None)
+        self._ended.append(checkout)
+        if len(self._ended) >= self.fold_at:
+            self.apply(self.pool.fold)
+
+    def _end_step(self, checkout: Checkout, timed_out: bool) -> None:
+        """End a request by the state machine. Where it does not follow, its connection is asked whether it is idle."""
         connection = checkout.connection
         if connection is None:
             idle = False
@@ -102,10 +104,15 @@ class Observer:
         if checkout.trace is not None:
             self.tell(checkout, "ended")
 
+    def engage(self, checkout: Checkout) -> None:
+        """Let a request be plain no longer."""
+        self.apply(lambda _: self.pool.engage(checkout))
+
     def drop(self, checkout: Checkout, now: float) -> None:
         """End a request whose body was collected unclosed. Deferred by its finalizer; its trace hears of it later."""
-        self.pool.losses.dropped(checkout, now)
-        self.pool.end(checkout, False, False, now)
+        if checkout.ended_at is None:
+            self.pool.losses.dropped(checkout, now)
+            self.pool.end(checkout, False, False, now)
         if checkout.trace is not None:
             self._unclosed.queue.append(checkout)
 
@@ -114,6 +121,15 @@ class Observer:
         connector = connection.connector
         self.apply(self.pool.slots.opened, connection, protocol)
         self.tell(connector, "opened", connection)
+
+    def socket_closed(self, connection: Connection, exc: BaseException | None) -> None:
+        """Note that a socket is closed. exc: what is being handled there; a plain body is not watched otherwise."""
+        self.apply(self.pool.slots.socket_closed, connection)
+        checkout = connection.engaged
+        if checkout is not None and checkout.phase == c.STREAMING and not checkout.closing:
+            checkout.cut = True
+            if exc is not None and not isinstance(exc, GeneratorExit):
+                checkout.fail(exc)
 
     def met(self, checkout: Checkout | None, connection: Connection, stream: Any) -> None:
         """Note whom a new socket speaks to, where anything is traced: later it may not be able to say it."""
@@ -133,7 +149,7 @@ class Observer:
     @property
     def in_use(self) -> int:
         """How many slots no other request can have."""
-        return self.pool.slots.in_use
+        return self.pool.slots.busy
 
     def read(self, then: Callable[[], None] | None = None) -> Reading:
         """Give one consistent copy of everything counted. then: done at the same moment, under the lock."""
@@ -170,29 +186,17 @@ class Observer:
     @property
     def at_rest(self) -> bool:
         """Whether nothing is running, nothing is open, and nothing is left to say."""
-        return not (self.pool.checkouts or self.pool.slots.taken or self._deferred)
+        return self._look(lambda _: not (self.pool.checkouts or self.pool.slots.taken or self._deferred))
 
     def subscribe(self, sinks: Iterable[Sink]) -> None:
         """Attach sinks. One that fails here is logged by name and left out."""
-        for sink in sinks:
-            try:
-                wanted = sink.attach(self)
-                subscription = wanted if isinstance(wanted, Subscription) else Subscription(wanted)
-                if not subscription.handlers:
-                    continue
-                for kind in subscription.handlers:
-                    self.pool.journal.want(kind, subscription.queue.append)
-            except Exception:
-                logger.exception("poolscope: sink %r failed to attach to pool %r and is disabled", sink, self.name)
-                continue
-            subscription.sink = sink
-            self._subscriptions = (*self._subscriptions, subscription)
+        self.attach(sinks, self)
 
     def trace(self, tracing: Tracing) -> None:
         """Let `tracing` follow every request from now on. A passive one gives way to one that makes spans."""
         if self.tracing is None or (self.tracing.passive and not tracing.passive):
             self.tracing = tracing
-            self._subscriptions = (*(s for s in self._subscriptions if s is not self._unclosed), self._unclosed)
+            self.deliver_from(self._unclosed)
 
     def untrace(self) -> None:
         """Trace no more, and log why. Called while the exception is handled."""
@@ -202,19 +206,12 @@ class Observer:
             logger.error(message, tracing, self.name, exc_info=True)  # noqa: LOG014 - it is called from handlers
 
     def _look(self, look: Callable[[float], R]) -> R:
-        with self._lock:
-            now = self._clock()
-            self._settle(now)
+        def reconciled(now: float) -> R:
             self._reconcile(now)
             self.pool.losses.look(self.pool.checkouts, now)
-            seen = look(now)
-        self._deliver()  # what was settled just now may be the last that this pool has to say
-        return seen
+            return look(now)
 
-    def _settle(self, now: float) -> None:
-        while self._deferred:
-            step, args = self._deferred.popleft()
-            step(*args, now)
+        return self.look(reconciled)
 
     def _reconcile(self, now: float) -> None:
         """Ask the pool's own objects about connections that nobody holds: the pool's word is the last one."""
@@ -229,21 +226,3 @@ class Observer:
                 slots.idled(connection, now)
             elif connection.state == RESERVED and proxy.is_closed():
                 slots.gone(connection, now)
-
-    def _deliver(self) -> None:
-        for subscription in self._subscriptions:
-            if not subscription.queue:
-                continue
-            try:
-                subscription.flush()
-            except Exception:
-                self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
-                self.pool.journal.unwant(subscription.queue.append)
-                logger.exception("poolscope: sink %r failed and is disabled for pool %r", subscription.sink, self.name)
-
-    def fault(self) -> None:
-        """Log, once, that something of ours failed. Called while the exception is handled."""
-        if not self._faulted:
-            self._faulted = True
-            message = "poolscope: fault in the observer of pool %r; its numbers may be off"
-            logger.error(message, self.name, exc_info=True)  # noqa: LOG014 - it is called from handlers

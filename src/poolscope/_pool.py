@@ -1,230 +1,84 @@
-"""The state of one pool: its checkouts, its connections, and what has been counted. No I/O, no clock, no lock.
+"""The state of one pool: its requests, its connections, and what has been counted. No I/O, no clock, no lock.
 
-1. Every start has exactly one end: METRICS' equations hold between any two calls.
-2. An illegal event changes nothing and raises nothing (`_transitions` is the one table).
-
-Every method is called with the pool's lock held and the current monotonic second `now`.
+Every method is called with the pool's lock held and the current monotonic second `now`. Plain requests (`_plain`) are
+taken in by `engage`, or counted by `fold` when they ended; until then only `checkouts` knows them.
 """
 
 from poolscope import _contract as c
 from poolscope import _events as e
 from poolscope._journal import Journal
 from poolscope._losses import Losses
-from poolscope._origins import grant, label_of
-from poolscope._records import Checkout, Connection
+from poolscope._plain import count
+from poolscope._records import Checkout, Connection, Target
 from poolscope._seen import Seen
-from poolscope._slots import Slots
-from poolscope._tally import OriginTally
-from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move, on
-
-_OFFERED = on(CHECKOUT, "offered")
-_COMMITTED = on(CHECKOUT, "committed")
-_RELEASED = on(CHECKOUT, "released")
+from poolscope._steps import Steps
+from poolscope._transitions import DONE
 
 
-class Pool:
-    """One pool. max_connections, max_idle: None where unlimited."""
+class Pool(Steps):
+    """One pool. max_connections, max_idle: None where unlimited. ended: plain requests that are still to be counted."""
 
     def __init__(self, name: str, max_connections: int | None, max_idle: int | None) -> None:
         self.name = name
         self.max = c.UNLIMITED if max_connections is None else float(max_connections)
         self.idle_max = c.UNLIMITED if max_idle is None else float(max_idle)
-        self.journal = Journal(name)
-        self.slots = Slots(self.journal, self.max)
+        super().__init__(Journal(name), self.max)
         self.seen = Seen()
+        self.losses = Losses(self.journal, self.tallies.whole, self.slots)
         self.live = True
         self.opened = 1
-        self.tallies = {("", ""): OriginTally("", "")}
-        self.losses = Losses(self.journal, self.tallies["", ""], self.slots)
-        self.checkouts: set[Checkout] = set()
-        self._by_origin: dict[tuple[bytes, bytes, int | None], OriginTally] = {}
-
-    def tally(self, scheme: bytes, host: bytes, port: int | None) -> OriginTally:
-        """Give the numbers of an origin; past the cap those of `_OTHER`."""
-        key = (scheme, host, port)
-        tally = self._by_origin.get(key)
-        if tally is None:
-            named = label_of(scheme, host, port)
-            label = named if named in self.tallies else grant(named, len(self.tallies) - 1)
-            tally = self.tallies.get(label)
-            if tally is None:
-                tally = self.tallies[label] = OriginTally(*label)
-            if label == named:
-                self._by_origin[key] = tally
-        return tally
+        self.ended: list[Checkout] = []
 
     def reserve(self, scheme: bytes, host: bytes, port: int | None, kept: set[int], now: float) -> Connection:
         """Take a slot for a connection to this origin. kept: the ids of the connections that the pool still has."""
+        if not self.live:
+            self.open(now)
         self.slots.keep(kept, now)
-        return self.slots.reserve(self.tally(scheme, host, port), now)
+        return self.slots.reserve(self.tallies.of(scheme, host, port), now)
 
     def open(self, now: float) -> None:
         """Count the pool as live: it was made, or is used again after it was closed."""
         self.live = True
         if self.journal.wanted[e.PoolOpened]:
-            self.journal.post(e.PoolOpened, self.tallies["", ""], now, self.max, self.idle_max)
+            self.journal.post(e.PoolOpened, self.tallies.whole, now, self.max, self.idle_max)
 
     def close(self, now: float) -> None:
         """Count the pool as closed."""
         self.live = False
         self.seen.loop = None
         if self.journal.wanted[e.PoolClosed]:
-            self.journal.post(e.PoolClosed, self.tallies["", ""], now)
+            self.journal.post(e.PoolClosed, self.tallies.whole, now)
 
-    def request(self, scheme: bytes, host: bytes, port: int | None, method: str, pooled: bool, now: float) -> Checkout:
+    def request(self, target: Target, method: str, pooled: bool, now: float) -> Checkout:
         """Count a request that comes in. pooled: False where the transport has no pool to wait for."""
-        tally = self._by_origin.get((scheme, host, port)) or self.tally(scheme, host, port)
-        checkout = Checkout(tally, method, WAITING if pooled else DONE, now)
+        checkout = Checkout(target, method, now)
+        checkout.plain = False
+        if not pooled:
+            checkout.state = DONE
+            if not self.live:
+                self.open(now)
         self.checkouts.add(checkout)
-        if pooled:
-            tally.checkouts += 1
-        if not self.live:
-            self.open(now)
-        if self.journal.wanted[e.RequestStarted]:
-            self.journal.post(e.RequestStarted, tally, now, method)
-        if pooled and self.journal.wanted[e.CheckoutStarted]:
-            self.journal.post(e.CheckoutStarted, tally, now)
+        self.admit(checkout, pooled)
         return checkout
 
-    def offer(self, checkout: Checkout, connection: Connection, now: float) -> None:
-        """Hand a connection over, provisionally."""
-        state = _OFFERED.get(checkout.state)
-        if state is None:
-            return
-        checkout.state = state
-        checkout.offered_at = now
-        checkout.connection = connection
-        if connection.holders or connection.offered:
-            checkout.joined = True
-        connection.offered += 1
+    def settle(self, now: float) -> None:
+        """Bring everything that is counted up to now."""
+        self.fold(now)
+        for checkout in self.checkouts.copy():
+            if checkout.plain and checkout.ended_at is None:
+                self.engage(checkout)
 
-    def withdraw(self, checkout: Checkout, now: float) -> None:
-        """Take back a connection that was not available after all: the wait goes on, or begins anew."""
-        connection = checkout.connection
-        late = checkout.state == HOLDING
-        if connection is None or not move(checkout, CHECKOUT, "withdrawn"):
-            return
-        tally = checkout.tally
-        stage = c.LATE if late else c.EARLY
-        tally.requeues[stage] += 1
-        if late:
-            checkout.entered_at = now
-            connection.holders -= 1
-        else:
-            connection.offered -= 1
-        checkout.connection = None
-        checkout.streaming = checkout.joined = False
-        checkout.queued = True
-        if connection.socket_closed_at is not None:
-            self.slots.closed(connection, c.CONNECTION_CLOSE, now)
-        if self.journal.wanted[e.Requeued]:
-            self.journal.post(e.Requeued, tally, now, stage, connection.id)
-
-    def commit(self, checkout: Checkout, source: str, now: float) -> None:
-        """Make the hand-over final."""
-        connection = checkout.connection
-        state = _COMMITTED.get(checkout.state)
-        if connection is None or state is None:
-            return
-        checkout.state = state
-        tally = checkout.tally
-        wait = checkout.offered_at - checkout.entered_at
-        tally.acquisitions[source] += 1
-        tally.wait_time.observe(wait)
-        if checkout.trace is not None:
-            checkout.source = source
-            full = source != c.NEW and self.slots.in_use >= self.max
-            checkout.queued = checkout.queued or full or self.slots.full_at >= checkout.entered_at
-            tally.wait_time.exemplify(wait, checkout.trace, now)
-        connection.offered -= 1
-        connection.holders += 1
-        connection.requests += 1
-        if connection.state == IDLE:
-            self.slots.used(connection, now)
-        if self.journal.wanted[e.Acquired]:
-            self.journal.post(e.Acquired, tally, now, source, wait, connection.id, checkout.trace)
-
-    def connect(self, checkout: Checkout | None, connection: Connection, now: float) -> None:
-        """Begin to set the connection up; where that is for a request, its hand-over is final."""
-        if checkout is not None and checkout.connection is connection:
-            self.commit(checkout, c.NEW, now)
-        self.slots.connecting(connection, checkout, now)
-
-    def write(self, checkout: Checkout, connection: Connection, now: float) -> None:
-        """Note that the request's first bytes go out: the hand-over is final, and HTTP/2 has given it a stream."""
-        if checkout.connection is not connection:
-            return
-        self.commit(checkout, c.SHARED if checkout.joined else c.REUSED, now)
-        if connection.protocol != "2" or checkout.streaming or checkout.state != HOLDING:
-            return
-        checkout.streaming = True
-        wait = now - max(checkout.offered_at, connection.opened_at)
-        checkout.tally.stream_wait_time.observe(wait)
-        if self.journal.wanted[e.StreamWaited]:
-            self.journal.post(e.StreamWaited, checkout.tally, now, wait, connection.id)
-
-    def adopt(self, checkout: Checkout, now: float) -> None:
-        """Count a response that came over a connection older than the instrumentation: reused, without a wait."""
-        if checkout.state == WAITING:
-            checkout.entered_at = checkout.started_at
-            self.offer(checkout, Connection(checkout.tally, now), checkout.started_at)
-        self.commit(checkout, c.REUSED, now)
-
-    def end(self, checkout: Checkout, idle: bool, timed_out: bool, now: float) -> None:
-        """End a request, whatever state it is in. idle: its connection says that it is idle now."""
-        if checkout.ended:
-            return
-        checkout.ended = True
-        checkout.ended_at = now
-        if checkout.state == HOLDING:
-            self._release(checkout, idle, now)
-        elif checkout.state != DONE:
-            self._give_up(checkout, timed_out, now)
-        self.checkouts.discard(checkout)
-        tally = checkout.tally
-        seconds = now - checkout.started_at
-        kind = tally.request((checkout.method, checkout.status, checkout.error, checkout.protocol), seconds)
-        if self.journal.wanted[e.RequestEnded]:
-            self.journal.post(e.RequestEnded, tally, now, *kind, seconds, checkout.measured_elsewhere)
-
-    def _release(self, checkout: Checkout, idle: bool, now: float) -> None:
-        connection = checkout.connection
-        state = _RELEASED.get(checkout.state)
-        if connection is None or state is None:
-            return
-        checkout.state = state
-        tally = checkout.tally
-        use = now - checkout.offered_at
-        tally.use_time.observe(use)
-        connection.holders -= 1
-        if connection.socket_closed_at is not None:
-            self.slots.closed(connection, _why_closed(checkout), now)
-        elif idle:
-            self.slots.idled(connection, now)
-        if self.journal.wanted[e.Released]:
-            self.journal.post(e.Released, tally, now, use, connection.id)
-
-    def _give_up(self, checkout: Checkout, timed_out: bool, now: float) -> None:
-        if checkout.connection is not None:
-            checkout.connection.offered -= 1
-        move(checkout, CHECKOUT, "timed_out" if timed_out else "abandoned")
-        tally = checkout.tally
-        wait = now - checkout.entered_at
-        tally.wait_time.observe(wait)
-        if checkout.trace is not None:
-            tally.wait_time.exemplify(wait, checkout.trace, now)
-        if timed_out:
-            tally.timeouts[checkout.cause] += 1
-            if self.journal.wanted[e.TimedOut]:
-                self.journal.post(e.TimedOut, tally, now, wait, checkout.cause, checkout.trace)
-        else:
-            error_type = tally.abandon(checkout.error)
-            if self.journal.wanted[e.Abandoned]:
-                self.journal.post(e.Abandoned, tally, now, wait, error_type, checkout.trace)
-
-
-def _why_closed(checkout: Checkout) -> str:
-    """Give the reason of a socket's close that the request which held it brought about."""
-    if checkout.error:
-        return c.CANCELLED if checkout.cancelled else c.FAILED
-    return c.CONNECTION_CLOSE if checkout.read else c.RESPONSE_UNREAD
+    def fold(self, now: float) -> None:
+        """Count the plain requests that ended."""
+        many = len(self.ended)
+        ended = self.ended[:many]
+        del self.ended[:many]  # others may append meanwhile
+        self.checkouts.difference_update(ended)
+        plain = [checkout for checkout in ended if checkout.plain]
+        count(self.slots, plain)
+        for post in self.journal.wanted.get(Checkout, ()):
+            for checkout in plain:
+                post(checkout)
+        for checkout in ended:
+            if not checkout.plain:  # it was engaged while it ended
+                self.end(checkout, True, False, checkout.ended_at or now)

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from itertools import count
+from types import AsyncGeneratorType
 from typing import Any, Protocol
 
 from poolscope import _contract as c
 from poolscope._phases import REQUESTING
 from poolscope._tally import OriginTally
 from poolscope._tracing import Trace
-from poolscope._transitions import OCCUPIED, RESERVED
+from poolscope._transitions import HOLDING, OCCUPIED, RESERVED, WAITING
 
 _ids = count(1)
 
@@ -30,37 +31,81 @@ class Armed(Protocol):
         """Report the next write."""
 
 
+class Target(Protocol):
+    """Where a request goes: what a URL of httpx says of it."""
+
+    @property
+    def raw_scheme(self) -> bytes:
+        """The scheme."""
+
+    @property
+    def raw_host(self) -> bytes:
+        """The host, in IDNA's form."""
+
+    @property
+    def port(self) -> int | None:
+        """The port, None where it is the scheme's own."""
+
+
 def _nothing() -> None:
     return None
+
+
+def error_type(exc: BaseException) -> str:
+    """Give error.type as OpenTelemetry's package has it."""
+    return type(exc).__qualname__
+
+
+def frame_of(generator: Any) -> Any:
+    """Give the frame of a generator of either colour, None where it came to its end."""
+    return generator.ag_frame if isinstance(generator, AsyncGeneratorType) else generator.gi_frame
 
 
 class Checkout:
     """One request, from entering the transport to the end of its body.
 
+    plain: the state machine has not taken it in (`_plain`). tally: where it counts, None until it has been counted.
     started_at: entered the transport. entered_at: its present wait began. offered_at: was last handed a connection.
+    ended_at: ended, None until then. ended: that has been counted.
     joined: that connection was being set up for, or used by, another request. streaming: HTTP/2 gave it a stream.
-    read: its body was read to the end. error: what ended it, empty where nothing did; cancelled: that was no failure.
-    source: new, reused or shared. trace: None where it is not traced. queued: its wait was more than a hand-over (kept
-    for a trace). measured_elsewhere: another instrumentation answers for its span and duration.
+    read: its body was read to the end. cut: its socket was closed before that. closing: its body is being closed.
+    error: what ended it, empty where nothing did; cancelled: that was no failure. source: new, reused or shared.
+    chunks: gives the generator that iterates its body, where nothing of ours does, None once that was collected.
+    trace: None where it is not traced. queued: its wait was more than a hand-over (kept for a trace).
+    measured_elsewhere: another instrumentation answers for its span and duration.
     cause: why its wait ended in PoolTimeout. place, runner: the line of the program and the task or thread that it
     belongs to, empty where nobody looked.
     """
 
     # Defaults stand on the class: a request then pays only for what it sets.
     connection: "Connection | None" = None
-    joined = streaming = read = cancelled = ended = queued = measured_elsewhere = False
+    tally: OriginTally | None = None
+    plain = True
+    joined = streaming = read = cut = closing = cancelled = ended = queued = measured_elsewhere = False
     phase = REQUESTING
+    state = WAITING
     status: int | str = ""
     protocol = error = source = place = runner = ""
     cause = c.UNKNOWN
+    offered_at = 0.0
     ended_at: float | None = None
+    chunks: Callable[[], Any] | None = None
     trace: Trace | None = None
 
-    def __init__(self, tally: OriginTally, method: str, state: str, now: float) -> None:
-        self.tally = tally
+    def __init__(self, target: Target, method: str, now: float) -> None:
+        self.target = target
         self.method = method
-        self.state = state
-        self.started_at = self.entered_at = self.offered_at = now
+        self.started_at = self.entered_at = now
+
+    def fail(self, exc: BaseException) -> None:
+        """Note what ended it."""
+        self.error = error_type(exc)
+        self.cancelled = not isinstance(exc, Exception)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds a connection, as far as can be told without asking the pool."""
+        return self.state == HOLDING or (self.plain and self.connection is not None)
 
 
 class Connection:
@@ -69,6 +114,7 @@ class Connection:
     probe: gives the pool's object for it, None once that was collected. stream: gives the stream of its socket,
     likewise. in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to,
     undecided. connector: the request that it connects for. upgraded: it speaks another protocol now.
+    plain: it is idle, and a plain request may have it. engaged: the plain request that the state machine took in here.
     stranger: somebody came to it past the instrumentation.
     busy_at: since when its slot is taken by somebody. closing: why the pool closes it, empty while it does not.
     socket_closed_at: closed, and the reason may not be known yet. peer: whom its socket speaks to, and setup: the span
@@ -80,6 +126,7 @@ class Connection:
         "closing",
         "connecting_at",
         "connector",
+        "engaged",
         "holders",
         "id",
         "idle_at",
@@ -87,6 +134,7 @@ class Connection:
         "offered",
         "opened_at",
         "peer",
+        "plain",
         "probe",
         "protocol",
         "requests",
@@ -111,6 +159,8 @@ class Connection:
         self.holders = self.offered = self.requests = 0
         self.busy_at = self.connecting_at = self.opened_at = self.idle_at = now
         self.connector: Checkout | None = None
+        self.plain = False
+        self.engaged: Checkout | None = None
         self.closing = ""
         self.peer: Any = None
         self.setup: Any = None

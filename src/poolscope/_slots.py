@@ -6,6 +6,8 @@
 Every method is called with the pool's lock held and the current monotonic second `now`.
 """
 
+from collections.abc import Callable
+
 from poolscope import _contract as c
 from poolscope import _events as e
 from poolscope._journal import Journal
@@ -21,15 +23,24 @@ class Slots:
     """The slots of one pool. in_use: how many no other request can have. busy_seconds: the sum of their ended uses.
 
     limit: how many there can be. full_at: when one of them was last given back that left none free before.
+    guests: the connections that plain requests have, in use though they are idle here, each with its request.
+    engage: takes such a request into the state machine. accepted: its connection is known to serve it.
     """
 
-    def __init__(self, journal: Journal, limit: float) -> None:
+    def __init__(self, journal: Journal, limit: float, engage: Callable[[Checkout, bool], None]) -> None:
         self.journal = journal
         self.limit = limit
+        self.engage = engage
         self.full_at = float("-inf")
         self.in_use = 0
         self.busy_seconds = 0.0
         self.taken: dict[int, Connection] = {}
+        self.guests: dict[Connection, Checkout] = {}
+
+    @property
+    def busy(self) -> int:
+        """How many slots no other request can have, plain requests included."""
+        return self.in_use + len(self.guests)
 
     def busy_until(self, now: float) -> float:
         """Give the integral of in_use up to now, running uses included."""
@@ -42,9 +53,13 @@ class Slots:
         self.in_use += 1
         return connection
 
-    def _vacate(self, connection: Connection, now: float) -> None:
-        if self.in_use >= self.limit:
+    def left_full(self, now: float) -> None:
+        """Note that a slot is about to be given back, where none is free."""
+        if self.busy >= self.limit:
             self.full_at = now
+
+    def _vacate(self, connection: Connection, now: float) -> None:
+        self.left_full(now)
         self.in_use -= 1
         self.busy_seconds += now - connection.busy_at
 
@@ -101,6 +116,9 @@ class Slots:
             return
         connection.state = state
         connection.idle_at = now
+        connection.plain = connection.in_pool and not connection.offered and connection.protocol == "1.1"
+        connection.engaged = None
+        self.guests.pop(connection, None)
         if connection.in_pool:
             self._vacate(connection, now)
         if self.journal.wanted[e.ConnectionIdled]:
@@ -112,6 +130,7 @@ class Slots:
         if state is None:
             return
         connection.state = state
+        connection.plain = False
         if connection.in_pool:
             self.in_use += 1
             connection.busy_at = now
@@ -138,6 +157,10 @@ class Slots:
 
     def socket_closed(self, connection: Connection, now: float) -> None:
         """Note that the socket is closed. The reason may only be known when the request that holds it ends."""
+        guest = self.guests.get(connection)
+        if guest is not None:
+            self.engage(guest, not connection.closing)
+        connection.plain = False
         if connection.socket_closed_at is None:
             connection.socket_closed_at = now
         if connection.upgraded:
@@ -156,6 +179,10 @@ class Slots:
 
     def detached(self, connection: Connection, now: float) -> None:
         """Note that the pool gave the connection up: its slot is free, whatever becomes of its socket."""
+        guest = self.guests.pop(connection, None)
+        if guest is not None:
+            self.engage(guest, False)
+        connection.plain = False
         if connection.occupied:
             self._vacate(connection, now)
         connection.in_pool = False

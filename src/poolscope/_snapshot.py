@@ -112,7 +112,7 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
     )
     held = [
         _held(checkout, checkout.connection, now)
-        for checkout in pool.checkouts
+        for checkout in pool.checkouts.copy()
         if checkout.state == HOLDING and checkout.connection is not None
     ]
     return PoolSnapshot(

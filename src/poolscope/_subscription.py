@@ -57,7 +57,7 @@ class Subscription:
     """The events of one pool on their way to one sink. handlers: what is called, by the type of event."""
 
     def __init__(self, handlers: Mapping[Any, Callable[[Any], None]]) -> None:
-        self.handlers = handlers
+        self.handlers = dict(handlers)
         self.queue: deque[Any] = deque()
         self.sink: object = None
 

@@ -4,7 +4,7 @@ Every label set that the contract can name is there from the start, at zero, bec
 first event of a series that is born at 1. Open label sets (error types, statuses) are capped and then fold to `_OTHER`.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +45,19 @@ class Histogram:
         """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+    def observe_all(self, values: list[float]) -> None:
+        """Count many values. The list is sorted in place."""
+        values.sort()
+        self.sum += sum(values)
+        below = 0
+        for i, bound in enumerate(self.bounds):
+            upto = bisect_right(values, bound, below)
+            self.counts[i] += upto - below
+            below = upto
+            if below == len(values):
+                return
+        self.counts[-1] += len(values) - below
 
     def plus(self, other: "Histogram") -> "Histogram":
         """Give a new histogram that holds the values of both."""
@@ -126,15 +139,14 @@ class OriginTally:
             histogram = self.duration[protocol] = Histogram(c.CONN)
         histogram.observe(seconds)
 
-    def request(self, kind: RequestKind, seconds: float) -> RequestKind:
-        """Record a request's duration; give the labels it is recorded under: its own, or folded ones past the cap."""
+    def request(self, kind: RequestKind) -> tuple[RequestKind, Histogram]:
+        """Give the labels that a request's duration is recorded under, folded past the cap; and its histogram."""
         histogram = self.request_duration.get(kind)
         if histogram is None:
             if len(self.request_duration) >= MAX_REQUEST_KINDS:
                 kind = (kind[0], "", c.OTHER, "")  # the method stays: by it a request leaves active_requests
             histogram = self.request_duration.setdefault(kind, Histogram(c.REQ))
-        histogram.observe(seconds)
-        return kind
+        return kind, histogram
 
     def counters(self, pool: str) -> Iterator[tuple[Point, float]]:
         """Give every counter of this origin by its metric and label values."""

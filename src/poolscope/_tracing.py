@@ -16,11 +16,13 @@ Leave = Callable[[], object]
 class Trace(Protocol):
     """One sampled request. `Observer.tell` calls its methods by name, each with the request's checkout first.
 
-    span_context: what an exemplar names, None where the request's span is not sampled.
+    span_context: what an exemplar names, None where the request's span is not sampled. context: where that span is
+    current.
     epoch: what added to a monotonic second gives the second since the epoch.
     """
 
     span_context: Any
+    context: Any
     epoch: float
 
     def left(self, checkout: Any, exc: BaseException) -> None:

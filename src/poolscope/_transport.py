@@ -11,7 +11,7 @@ import anyio
 
 from poolscope import _contract as c
 from poolscope._entrance import enter
-from poolscope._network import CURRENT, error_type
+from poolscope._network import CURRENT
 from poolscope._observer import Observer
 from poolscope._records import Checkout
 from poolscope._setup import Setup, deadline
@@ -23,26 +23,12 @@ _PROTOCOLS = {b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/1.0": "1.0", b"HTTP/0.9
 _DRAIN_POLL_SECONDS = 0.01
 
 
-def _enter(observer: Observer, request: Any) -> Checkout | None:
-    url = request.url
-    method = request.method
-    return observer.apply(
-        observer.pool.request,
-        url.raw_scheme,
-        url.raw_host,
-        url.port,
-        method if method in c.METHODS else c.OTHER,
-        observer.pooled,
-    )
-
-
 def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, pool_timeout: type) -> None:
     if checkout is not None:
         timed_out = isinstance(exc, pool_timeout)
         if timed_out:
             _explain(observer, checkout, exc)
-        checkout.error = error_type(exc)
-        checkout.cancelled = not isinstance(exc, Exception)
+        checkout.fail(exc)
         observer.take(observer.pool.seen.ran)
         observer.tell(checkout, "failed", exc)
         observer.end(checkout, timed_out=timed_out)
@@ -62,13 +48,15 @@ def _answer(observer: Observer, checkout: Checkout | None, request: Any, respons
     try:
         checkout.status = response.status_code
         checkout.protocol = _PROTOCOLS.get(response.extensions.get("http_version"), "")
-        checkout.phase = "unread"
+        checkout.phase = c.UNREAD
         if checkout.trace is not None:
             observer.tell(checkout, "answered")
-        if checkout.state != HOLDING:
-            observer.apply(observer.pool.adopt, checkout)
         connection = checkout.connection
+        if connection is None or not (checkout.plain or checkout.state == HOLDING):
+            observer.apply(observer.pool.adopt, checkout)
+            connection = checkout.connection
         if connection is not None and (response.status_code == _SWITCHING_PROTOCOLS or request.method == "CONNECT"):
+            observer.engage(checkout)
             connection.upgraded = response.status_code == _SWITCHING_PROTOCOLS or response.is_success
         if response.is_closed:  # it came with its content: nobody will close its stream
             observer.end(checkout)
@@ -86,9 +74,8 @@ class AsyncTransport(Setup):
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = await self._enter_watched(request) if self._at_entry else _enter(observer, request)
-        outer = CURRENT.get()
-        CURRENT.set(checkout)
+        checkout = await self._enter_watched(request) if self._at_entry else observer.enter(request)
+        token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_async_request, request, None
         if observer.tracing is not None:
             handle, sent, leave = enter(observer, checkout, handle, request)
@@ -98,7 +85,7 @@ class AsyncTransport(Setup):
             _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
             raise
         finally:
-            CURRENT.set(outer)
+            CURRENT.reset(token)
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
@@ -110,7 +97,7 @@ class AsyncTransport(Setup):
                 await body.aclose()
         except Exception:  # noqa: BLE001 - a request does not fail for another's response
             self._observer.fault()
-        checkout = _enter(self._observer, request)
+        checkout = self._observer.enter(request)
         watch.entered(checkout)
         return checkout
 
@@ -150,9 +137,8 @@ class SyncTransport(Setup):
     def handle_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = self._enter_watched(request) if self._at_entry else _enter(observer, request)
-        outer = CURRENT.get()
-        CURRENT.set(checkout)
+        checkout = self._enter_watched(request) if self._at_entry else observer.enter(request)
+        token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_request, request, None
         if observer.tracing is not None:
             handle, sent, leave = enter(observer, checkout, handle, request)
@@ -162,7 +148,7 @@ class SyncTransport(Setup):
             _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
             raise
         finally:
-            CURRENT.set(outer)
+            CURRENT.reset(token)
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
@@ -174,7 +160,7 @@ class SyncTransport(Setup):
                 body.close()
         except Exception:  # noqa: BLE001 - a request does not fail for another's response
             self._observer.fault()
-        checkout = _enter(self._observer, request)
+        checkout = self._observer.enter(request)
         watch.entered(checkout)
         return checkout
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-from poolscope._records import Checkout
+from poolscope._records import Checkout, frame_of
 
 _HTTP = frozenset({"poolscope", "httpx", "httpx2", "httpcore", "httpcore2"})
 _LOOPS = frozenset({"anyio", "asyncio", "concurrent", "contextlib", "sniffio", "threading", "trio"})
@@ -35,16 +35,25 @@ def note(checkout: Checkout) -> None:
 def find(wanted: set[Checkout]) -> None:
     """Note who makes these requests, as far as they are inside the transport now."""
     missing = {checkout for checkout in wanted if not checkout.place}
+    reading = {frame: checkout for checkout in missing for frame in _frames_of_body(checkout)}
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for stack, runner in (*_threads(names), *_tasks()):
         if not missing:
             return
         for index, frame in enumerate(stack):
-            checkout = _checkout_of(frame)
+            checkout = reading.get(frame) or _checkout_of(frame)
             if checkout in missing:
                 checkout.place = _line(next((one for one in stack[index:] if not _is_passed(one)), None))
                 checkout.runner = runner
                 missing.discard(checkout)
+
+
+def _frames_of_body(checkout: Checkout) -> Iterator[FrameType]:
+    """Give the frame that iterates a request's body, where no frame of ours does."""
+    chunks = checkout.chunks and checkout.chunks()
+    frame = chunks and frame_of(chunks)
+    if frame is not None:
+        yield frame
 
 
 def _threads(names: dict[int | None, str]) -> Iterator[tuple[list[FrameType], str]]:

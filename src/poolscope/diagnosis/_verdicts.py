@@ -57,8 +57,10 @@ class Verdicts:
             return
         now = time.monotonic()
         seen = self._look(now)
-        address, port = self._origin(checkout)
-        found = judge(seen, address, port, checkout.entered_at, now)
+        self._observer.engage(checkout)
+        if checkout.tally is None:
+            return
+        found = judge(seen, checkout.tally.address, checkout.tally.port, checkout.entered_at, now)
         checkout.cause = found.cause
         _verdicts[exc] = found
         exc.add_note(f"poolscope: {found}")
@@ -69,9 +71,6 @@ class Verdicts:
             line = str(found).replace("\n  ", "; ")
             extra = {"poolscope_verdict": found.as_dict()}
             logger.warning("poolscope: PoolTimeout: %s%s", line, more, extra=extra)
-
-    def _origin(self, checkout: Checkout) -> tuple[str, str]:
-        return checkout.tally.address, checkout.tally.port
 
     def _look(self, now: float) -> PoolSnapshot:
         known = self._picture

@@ -12,9 +12,8 @@ from opentelemetry.trace import Span, StatusCode, set_span_in_context
 from opentelemetry.util.types import AttributeValue
 
 from poolscope import _contract as c
-from poolscope._network import error_type
-from poolscope._records import Checkout, Connection
-from poolscope._transitions import DONE, HOLDING
+from poolscope._records import Checkout, Connection, error_type
+from poolscope._transitions import DONE
 from poolscope.sinks import _client_span
 from poolscope.sinks._setup import Setup, Step
 
@@ -70,19 +69,19 @@ class Trace:
 
     def left(self, checkout: Checkout, exc: BaseException) -> None:
         """End the wait that came to nothing."""
-        if checkout.state not in (HOLDING, DONE):
+        if checkout.state != DONE and not checkout.holds:
             self._wait(checkout, time.monotonic(), error_type(exc))
             self._tell_of(checkout)
 
     def put_back(self, checkout: Checkout) -> None:
         """End the wait for a connection that turned out not to be available, where it was held."""
-        if checkout.state == HOLDING:
+        if checkout.holds:
             self._wait(checkout, checkout.offered_at)
 
     def served(self, checkout: Checkout) -> None:
         """Tell of the wait and of the connection."""
         connection = checkout.connection
-        if checkout.state != HOLDING or connection is None:
+        if connection is None or not checkout.holds:
             return
         self._wait(checkout, checkout.offered_at)
         if checkout.joined and connection.setup is not None and connection.opened_at >= checkout.offered_at:

@@ -13,27 +13,24 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics
-from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 from opentelemetry.trace import TracerProvider
 
 from poolscope import _contract as c
 from poolscope._events import Event, RequestEnded
+from poolscope._records import Checkout
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope.sinks import _rivals
 from poolscope.sinks._book import Book, Cut
-from poolscope.sinks._measurements import MEASURES, attributes, measured_events
+from poolscope.sinks._measurements import MEASURES, NO_TRACE, PlainRecorder, attributes, measured_events
 from poolscope.sinks._tracing import Mode, Tracing, Until
 
-_BATCH = 64
-"""Measurements that wait before they are recorded: few enough that recording them blocks for milliseconds only."""
+_BATCH = 24
+"""Events and plain requests that wait before they are recorded: so few that it blocks for milliseconds only."""
 _HELD_AT_MOST = 4096
 """Measurements that may wait for a collection to be over. Those past it, and these later, are recorded in batches."""
 _COLLECTION_SECONDS = 2.0
 """How long after its first callback a collection may still read the histograms: long, for a machine that is busy."""
-
-_NO_TRACE = Context({"poolscope": "nobody's"})
-"""What a measurement is recorded in that has no trace: whose is current then is chance, and an empty one means that."""
 
 _backends: "WeakKeyDictionary[MeterProvider, _Backend]" = WeakKeyDictionary()
 _lock = threading.Lock()
@@ -147,7 +144,7 @@ class _Backend:
         self._book.add(pool)
         if not self._active or pool in self._measured:
             return {}
-        measured = self._measured[pool] = _Measured(self)
+        measured = self._measured[pool] = _Measured(self, pool.name)
         return measured
 
     def _callback(self, metric: c.Metric) -> Generator[Iterable[Observation], CallbackOptions, None]:
@@ -196,10 +193,13 @@ class _Backend:
 class _Measured(Subscription):
     """The measurements of one pool on their way to the SDK's histograms."""
 
-    def __init__(self, backend: _Backend) -> None:
-        super().__init__(dict.fromkeys(measured_events(opt_in=c.IDLE_TIME in backend.histograms), self._record))
+    def __init__(self, backend: _Backend, pool: str) -> None:
+        opt_in = c.IDLE_TIME in backend.histograms
+        super().__init__(dict.fromkeys(measured_events(opt_in=opt_in), self._record))
+        if not opt_in:
+            self.handlers[Checkout] = PlainRecorder(backend.histograms, pool)
         self._backend = backend
-        self._due: list[Event] = []
+        self._due: list[Event | Checkout] = []
         self._recording = threading.Lock()
         self._taking = threading.Lock()
 
@@ -212,7 +212,7 @@ class _Measured(Subscription):
                 held = time.monotonic() < self._backend.hold_until and len(self.queue) < _HELD_AT_MOST
                 batch = [] if held else self._take(_BATCH)
             for event in batch:
-                self._record(event)
+                self.handlers[type(event)](event)
         finally:
             self._recording.release()
 
@@ -226,9 +226,9 @@ class _Measured(Subscription):
         with self._recording:
             due, self._due = self._due, []
             for event in due:
-                self._record(event)
+                self.handlers[type(event)](event)
 
-    def _take(self, most: int) -> list[Event]:
+    def _take(self, most: int) -> list[Event | Checkout]:
         return [self.queue.popleft() for _ in range(min(most, len(self.queue)))]
 
     def _record(self, event: Event) -> None:
@@ -236,7 +236,7 @@ class _Measured(Subscription):
             return
         histograms = self._backend.histograms
         trace = getattr(event, "trace", None)
-        context = _NO_TRACE if trace is None else trace.context
+        context = NO_TRACE if trace is None else trace.context
         for metric, value, labels in MEASURES[type(event)](event):
             histogram = histograms.get(metric)
             if histogram is not None:
