@@ -1,8 +1,13 @@
 """Law 1, step by step: a wrapped request suspends as often as a bare one, and breaks as it does at each step."""
 
+import types
+from contextvars import Context
+
+import httpx
 import pytest
 
 from harness import stranger_context
+from poolscope import InstrumentedTransport
 from transparency import describe
 from transparency.colours import FLAVOURS, Sync, drive
 from transparency.compare import differences
@@ -140,3 +145,26 @@ def test_interrupt_at_each_network_call_leaves_the_same_pool(flavour, road):
         assert differences(plain, wrapped) == [], f"interrupted at call {k}"
         interrupted = plain["interrupted"]
     assert k > 3
+
+
+def test_a_request_may_be_driven_on_in_another_context():
+    """Whoever drives its coroutine step by step may do so from anywhere: the response comes as from the bare one."""
+
+    @types.coroutine
+    def suspend():
+        yield
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            await suspend()
+            return httpx.Response(204)
+
+    async def steps(transport):
+        return (await transport.handle_async_request(httpx.Request("GET", "http://localhost/"))).status_code
+
+    for transport in (Slow(), InstrumentedTransport(Slow(), sinks=[])):
+        coroutine = steps(transport)
+        Context().run(coroutine.send, None)
+        with pytest.raises(StopIteration) as ended:
+            Context().run(coroutine.send, None)
+        assert ended.value.value == 204

@@ -85,7 +85,10 @@ class AsyncTransport(Setup):
             _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
             raise
         finally:
-            CURRENT.reset(token)
+            try:
+                CURRENT.reset(token)
+            except ValueError:  # somebody drives this on in another context
+                CURRENT.set(None)
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
@@ -148,7 +151,10 @@ class SyncTransport(Setup):
             _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
             raise
         finally:
-            CURRENT.reset(token)
+            try:
+                CURRENT.reset(token)
+            except ValueError:  # somebody drives this on in another context
+                CURRENT.set(None)
             if leave is not None:
                 leave()
         return _answer(observer, checkout, request, response, self._body)
