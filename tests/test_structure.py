@@ -56,7 +56,9 @@ def sources() -> dict[str, str]:
 
 
 def builders() -> dict[str, str]:
-    return {str(path.relative_to(ROOT)): path.read_text() for where in BUILDERS for path in (ROOT / where).rglob("*.py")}
+    return {
+        str(path.relative_to(ROOT)): path.read_text() for where in BUILDERS for path in (ROOT / where).rglob("*.py")
+    }
 
 
 def unit(path: str) -> str:
