@@ -14,16 +14,13 @@ from installed import build
 from pages import BIN, Page
 
 DOCS = ROOT / "docs"
-SHOWN = {
-    "top.md": "a live table, which tests/test_top.py draws",
-    "findings": "what doctor says of the programs in tests/findings, which tests/test_findings.py runs",
-}
-"""Pages and folders whose terminal is another test's, and whose. Their Python runs here as everybody's does."""
+SHOWN = {"top.md": "a live table, which tests/test_top.py draws"}
+"""Pages whose terminal is another test's, and whose. Their Python runs here as everybody's does."""
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "CONTRIBUTING.md"])
 
 
 def shown_elsewhere(page):
-    return page.name in SHOWN or page.parent.name in SHOWN
+    return page.name in SHOWN
 
 
 def runs(page):
