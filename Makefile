@@ -76,7 +76,8 @@ bench: setup ## count what a warm request costs, in instructions, against the ba
 	$(BIN)/python benchmarks/warm_path.py
 
 docs: .venv-docs/.done ## build the docs' pages into build/docs, warnings being errors
-	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --builder html docs build/docs
+	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --fresh-env --write-all \
+		--builder html docs build/docs
 
 # A place of its own: opentelemetry-distro pins an SDK, and the frameworks of the quick starts are not for the tests.
 .venv-docs/.done: pyproject.toml

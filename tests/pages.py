@@ -62,9 +62,10 @@ def installable() -> set[str]:
 
 
 class Page:
-    """One page being done, in a folder of its own."""
+    """One page being done, in a folder of its own, with the poolscope that is in the folder `site`."""
 
-    def __init__(self, page: Path, folder: Path) -> None:
+    def __init__(self, page: Path, folder: Path, site: Path) -> None:
+        self.site = site
         self.blocks = blocks(page)
         self.folder = folder
         self.ports = {"8001": free_port(), "9464": free_port()}
@@ -82,14 +83,17 @@ class Page:
     def __exit__(self, *exc_info):
         self._running.close()
 
-    def do(self) -> None:
-        """Do every block, in order; nameless Python is one program, whose output stands in `text output` blocks."""
+    def do(self, *, terminal: bool) -> None:
+        """Do every block, in order, those of the terminal if that is wanted.
+
+        Nameless Python is one program, whose output stands in `text output` blocks.
+        """
         program = [block for block in self.blocks if block.info == "python"]
         printed = "".join(block.text for block in self.blocks if block.info == "text output")
         for block in self.blocks:
             if block.language == "python" and block.info != "python":
                 (self.folder / block.info.partition(" ")[2]).write_text(self._here(block.text))
-            elif block.language == "console":
+            elif block.language == "console" and terminal:
                 self._console(block)
         if program:
             given = json.dumps([(block.id, self._here(block.text)) for block in program])
@@ -127,7 +131,11 @@ class Page:
             (self.folder / "data_out").symlink_to("data_in")
         broker = {"CELERY_BROKER_URL": "filesystem://", "CELERY_RESULT_BACKEND": f"file://{self.folder}/results"}
         plain = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "OTEL_"))}
-        return plain | broker | {"PYTHONUNBUFFERED": "1", "PATH": f"{BIN}{os.pathsep}{plain['PATH']}"}
+        return (
+            plain
+            | broker
+            | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(self.site), "PATH": f"{BIN}{os.pathsep}{plain['PATH']}"}
+        )
 
     def _run(self, command: str, *arguments: str) -> str:
         done = subprocess.run(

@@ -3,31 +3,51 @@
 import json
 import subprocess
 import tomllib
+import zipfile
 
 import promql_parser
 import pytest
 import yaml
 
 from documents import ROOT, blocks
+from installed import build
 from pages import BIN, Page
 
+DOCS = ROOT / "docs"
 SHOWN = {"top.md": "a live table, which tests/test_top.py draws"}
-"""Pages whose terminal is not run here, and why."""
-PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"])
-RUN = [
-    page for page in PAGES if page.name not in SHOWN and any(b.language in ("python", "console") for b in blocks(page))
-]
+"""Pages whose terminal is another test's, and whose. Their Python runs here as everybody's does."""
+PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "CONTRIBUTING.md"])
+
+
+def shown_elsewhere(page):
+    return page.name in SHOWN
+
+
+def runs(page):
+    return any(b.language == "python" or (b.language == "console" and not shown_elsewhere(page)) for b in blocks(page))
+
+
+RUN = [page for page in PAGES if runs(page)]
 READ = {"yaml": yaml.safe_load, "json": json.loads, "toml": tomllib.loads, "promql": promql_parser.parse}
 DONE_ELSEWHERE = {"sh": "tests/test_habits.py", "{toctree}": "make docs", "{include}": "make docs"}
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """What the built wheel puts into an environment: pages are done with that, not with the source."""
+    assert BIN.exists(), "run `make .venv-docs/.done`: it brings what the pages use"
+    _, wheel = build(ROOT, tmp_path_factory.mktemp("dist"))
+    folder = tmp_path_factory.mktemp("site")
+    zipfile.ZipFile(wheel).extractall(folder)
+    return folder
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_does_what_it_says(page, tmp_path):
+def test_a_page_does_what_it_says(page, tmp_path, site):
     """Its programs run, its commands print what stands below them."""
-    assert BIN.exists(), "run `make .venv-docs/.done`: it brings what the pages use"
-    with Page(page, tmp_path) as done:
-        done.do()
+    with Page(page, tmp_path, site) as done:
+        done.do(terminal=not shown_elsewhere(page))
     assert not done.wrong, "\n\n".join(done.wrong)
 
 
@@ -37,8 +57,9 @@ def test_no_block_is_left_out(page):
     for block in blocks(page):
         if block.language in READ:
             READ[block.language](block.text)
-        elif page.name not in SHOWN:
-            assert block.language in {"python", "console", *DONE_ELSEWHERE} or block.info == "text output", block.id
+        else:
+            run = block.language in {"python", "console", *DONE_ELSEWHERE} or block.info == "text output"
+            assert run or (shown_elsewhere(page) and block.language == "text"), block.id
 
 
 PLANTED = """
@@ -56,20 +77,25 @@ $ python saying.py
 four
 $ pip install left-pad
 $ false
+$ python -c "import poolscope; print(poolscope.__file__)"
+src/poolscope/__init__.py
 ```
 """
 
 
-def test_a_page_that_says_what_is_not_so_is_seen(tmp_path):
-    """Planted: an output, a command's output, a package that nothing here installs, a command that fails."""
+def test_a_page_that_says_what_is_not_so_is_seen(tmp_path, site):
+    """Planted: an output, a command's output, a package that nothing here installs, a command that fails; and the
+    source, which is not what pages are done with.
+    """
     page = tmp_path / "planted.md"
     page.write_text(PLANTED)
-    with Page(page, tmp_path) as done:
-        done.do()
-    assert len(done.wrong) == 4
+    with Page(page, tmp_path, site) as done:
+        done.do(terminal=True)
+    assert len(done.wrong) == 5
+    assert str(site) in done.wrong[3]
 
 
-def site(docs, out):
+def built(docs, out):
     """Build as `make docs` does; give its exit status and what it complained of."""
     strict = ["--fail-on-warning", "--keep-going", "--nitpicky", "--quiet"]
     command = [BIN / "python", "-m", "sphinx", *strict, "--builder", "dummy", docs, out]
@@ -80,15 +106,15 @@ def site(docs, out):
 @pytest.mark.timeout(120)
 def test_the_site_builds_without_a_warning(tmp_path):
     """Every link leads somewhere, every page is in the contents."""
-    assert site(ROOT / "docs", tmp_path) == (0, "")
+    assert built(DOCS, tmp_path) == (0, "")
 
 
 def test_a_link_that_leads_nowhere_is_seen(tmp_path):
     """Planted, with a page that no contents name."""
-    (tmp_path / "conf.py").write_text((ROOT / "docs/conf.py").read_text())
+    (tmp_path / "conf.py").write_text((DOCS / "conf.py").read_text())
     (tmp_path / "index.md").write_text("# Title\n\n[nowhere](nowhere.md)\n")
     (tmp_path / "other.md").write_text("# Other\n")
-    status, complaints = site(tmp_path, tmp_path / "out")
+    status, complaints = built(tmp_path, tmp_path / "out")
     assert status != 0
     assert "nowhere.md" in complaints
     assert "other.md" in complaints

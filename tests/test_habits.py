@@ -40,6 +40,8 @@ def test_contributing_is_a_page_and_names_what_exists():
     for name in named:
         file = re.search(r"/|[.]py$", name)
         assert any(list(at.glob(name)) for at in HOMES) if file else name.rpartition(".")[2] in source, name
+    for module, name in re.findall(r"`(\w+[.]py)`'s `(\w+)`", text):
+        assert name in (ROOT / "src/poolscope" / module).read_text(), (module, name)
     for target in re.findall(r"make (\w+)", "".join(block.text for block in blocks(page, "sh"))):
         assert target in TARGETS
 

@@ -353,3 +353,38 @@ def test_http2_says_who_connects(kit):
             other.gate("go").set()
 
         kit.run(story, limits=kit.limits(1, 1), http2=True, verify=client_context())
+
+
+@kits()
+def test_a_request_with_a_body_sends_and_then_awaits_headers(kit):
+    """The phases of a hold, on a new connection and on a kept one: the server reads the body when it is told to."""
+    body = b"x" * 30_000_000  # more than sockets buffer
+
+    def script(peer):
+        for turn in ("first", "second"):
+            request = peer.request(body=False)
+            peer.reached(f"{turn} head")
+            peer.wait(f"{turn} read")
+            peer.read_body(request)
+            peer.reached(f"{turn} body")
+            peer.wait(f"{turn} go")
+            peer.respond(200, b"ok")
+
+    def phases(driver):
+        return [slot.phase for slot in driver.transport.snapshot().held]
+
+    with Server(script) as server:
+
+        async def story(driver):
+            for turn in ("first", "second"):
+                async with anyio.create_task_group() as group:
+                    group.start_soon(partial(driver.request, "POST", server.url(), content=body))
+                    await reached(server, f"{turn} head")
+                    assert phases(driver) == ["sending"]
+                    server.gate(f"{turn} read").set()
+                    await reached(server, f"{turn} body")
+                    while phases(driver) != ["awaiting headers"]:
+                        await anyio.lowlevel.checkpoint()
+                    server.gate(f"{turn} go").set()
+
+        assert kit.run(story, limits=kit.limits(1, 1))(c.OPENED) == 1

@@ -128,7 +128,8 @@ _HEAD = """# Metrics
 Every metric, its labels, and a query that it answers. This page is made from the contract in the code
 (`python -m docs.source`), which both sinks read, too.
 
-A label's name in Prometheus is the one shown with dots as underscores: `{pool}` is `{label}`.
+A label's name in Prometheus is the one shown with dots as underscores: `{pool}` is
+`{label}`.
 Utilization is `in_use / max`. A limit that is not set is reported as `1e18`. In prometheus_client's multi-process mode
 gauges carry a label `pid`, counters and histograms do not; `busy_time` and the two ages are absent there.
 

@@ -14,6 +14,7 @@ from weakref import ref
 from poolscope import _contract as c
 from poolscope._network import CURRENT, Proxy
 from poolscope._observer import Observer
+from poolscope._phases import BODILESS
 from poolscope._records import Checkout, Connection, error_type
 from poolscope._transitions import ACTIVE, ESTABLISHING, IDLE, RESERVED
 
@@ -65,7 +66,14 @@ class _Connection(Proxy):
             self._connection.stranger = True
             return None
         self._observer.offer(checkout, self._connection)
+        if checkout.method not in BODILESS:
+            self._arm_read(checkout)
         return checkout
+
+    def _arm_read(self, checkout: Checkout) -> None:
+        stream = self._connection.stream()
+        if stream is not None:
+            stream.arm_read(checkout)
 
     def _wanted(self, request: Any) -> None:
         """Note the timeouts of a request that has a connection made for it."""

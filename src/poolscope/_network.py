@@ -1,9 +1,9 @@
 """Proxies of httpcore's network backend and streams, by their documented API: when sockets open, get ready and close.
 
 1. What the wrapped object does goes through unchanged: results, exceptions, the number of times a coroutine suspends.
-2. A stream's reads and writes are the inner ones, bound to the instance, save for a write that somebody waits for:
-   `arm` uncovers the class's own `write`, which reports and covers itself again. (No reference cycle: a dropped
-   stream must go at once.)
+2. A stream's reads and writes are the inner ones, bound to the instance, save for one that somebody waits for: `arm`
+   uncovers the class's own `write`, `arm_read` its `read`, which reports and covers itself again. (No reference cycle:
+   a dropped stream must go at once.)
 
 A connection is ready when TCP is up (plain HTTP without a proxy), when TLS to the origin is up, or, through a forward
 or SOCKS proxy, when the first HTTP bytes go out.
@@ -16,6 +16,7 @@ from weakref import ref
 
 from poolscope import _contract as c
 from poolscope._observer import Observer
+from poolscope._phases import AWAITING_HEADERS, BODILESS, REQUESTING
 from poolscope._records import Checkout, Connection, error_type
 from poolscope._transitions import ESTABLISHING
 
@@ -133,11 +134,12 @@ class _Stream(Proxy):
         self._connection = connection
         self.to_origin = False
         self.superseded = False
-        self.read = inner.read
+        self.read = inner.read  # type: ignore[method-assign]
         self.get_extra_info = inner.get_extra_info
         if connection.state != ESTABLISHING and not connection.offered and connection.protocol != "2":
             self.write = inner.write  # type: ignore[method-assign]
         connection.stream = ref(self)
+        self.arm_read(CURRENT.get())
 
     def __repr__(self) -> str:
         return repr(self._inner)
@@ -149,6 +151,20 @@ class _Stream(Proxy):
     def arm(self) -> None:
         """Report the next write."""
         self.__dict__.pop("write", None)
+
+    def arm_read(self, checkout: Checkout | None) -> None:
+        """Note the next read, if this request may have a body: it has been sent by then."""
+        if checkout is not None and checkout.method not in BODILESS:
+            self.__dict__.pop("read", None)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> Any:
+        """Receive bytes. What it gives is the inner one's, to be awaited or not."""
+        if self._connection.state != ESTABLISHING:  # else it is a proxy that answers
+            self.read = self._inner.read  # type: ignore[method-assign]
+            checkout = CURRENT.get()
+            if checkout is not None and checkout.phase == REQUESTING:
+                checkout.phase = AWAITING_HEADERS
+        return self._inner.read(max_bytes, timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> Any:
         """Send bytes that somebody waits for. What it gives is the inner one's, to be awaited or not."""

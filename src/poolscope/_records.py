@@ -30,6 +30,9 @@ class Armed(Protocol):
     def arm(self) -> None:
         """Report the next write."""
 
+    def arm_read(self, checkout: "Checkout") -> None:
+        """Note the next read of a request that may have a body."""
+
 
 class Target(Protocol):
     """Where a request goes: what a URL of httpx says of it."""

@@ -18,6 +18,7 @@ import poolscope.httpx2
 from poolscope import (
     Finding,
     HeldConnection,
+    Holders,
     InstrumentedSyncTransport,
     InstrumentedTransport,
     LoggingSink,
@@ -27,9 +28,11 @@ from poolscope import (
     PoolSnapshot,
     PrometheusSink,
     Sink,
+    Verdict,
     diagnose,
     instrument,
     uninstrument,
+    verdict,
 )
 
 
@@ -63,7 +66,7 @@ class Shapeless:
 def sync_transport() -> httpx.BaseTransport:
     """Fits where httpx takes a transport, as does one made around another."""
     transport = InstrumentedSyncTransport(name="billing", sinks=[Own()], limits=httpx.Limits(max_connections=2))
-    InstrumentedSyncTransport(httpx.HTTPTransport(http2=True), name="billing")
+    InstrumentedSyncTransport(httpx.HTTPTransport(http2=True), name="billing", held_too_long_seconds=5, reclaim=True)
     assert_type(transport.snapshot(), PoolSnapshot)
     assert_type(transport.drain(1.5), PoolSnapshot)
     with httpx.Client(transport=transport) as client:
@@ -100,9 +103,10 @@ def snapshots(one: PoolSnapshot) -> None:
     assert_type((one.in_use, one.active, one.idle, one.establishing, one.waiting), tuple[int, int, int, int, int])
     assert_type(one.at_rest, bool)
     assert_type(one.origins, tuple[OriginSnapshot, ...])
-    assert_type(one.held, tuple[HeldConnection, ...])
+    assert_type((one.held, one.lost), tuple[tuple[HeldConnection, ...], tuple[HeldConnection, ...]])
     for held in one.held:
-        assert_type((held.connection_id, held.age_seconds, held.phase), tuple[int, float, str])
+        assert_type((held.connection_id, held.age_seconds), tuple[int, float])
+        assert_type((held.phase, held.place, held.runner, held.trace_id), tuple[str, str, str, str])
     for origin in one.origins:
         assert_type((origin.address, origin.port, origin.waiting), tuple[str, str, int])
     one.name = "other"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
@@ -115,6 +119,20 @@ def findings(client: httpx.Client) -> None:
         assert_type((one.code, one.pool, one.says, one.fix, one.url), tuple[str, str, str, str, str])
         assert_type(one.severity, Literal["info", "warning", "error"])
         assert_type(one.evidence, Mapping[str, float | str])
+
+
+def verdicts(client: httpx.Client) -> None:
+    """Why a PoolTimeout happened, if it was one of ours."""
+    try:
+        client.get("http://127.0.0.1:8000/")
+    except httpx.PoolTimeout as exc:
+        found = verdict(exc)
+        assert_type(found, Verdict | None)
+        if found is not None:
+            assert_type((found.cause, found.origin, found.waited_seconds), tuple[str, str, float])
+            assert_type(found.holders, tuple[Holders, ...])
+            assert_type(found.oldest, tuple[HeldConnection, ...])
+            assert_type(found.as_dict(), dict[str, Any])
 
 
 def mistakes(client: httpx.Client) -> None:
