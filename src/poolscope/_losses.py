@@ -124,7 +124,7 @@ class Losses:
         if self._journal.wanted[e.Leaked]:
             phase = phase_of(checkout.phase, checkout.method, connection.state, connection.protocol)
             facts = (kind, 1, now - checkout.offered_at, phase, checkout)
-            self._journal.post(e.Leaked, checkout.tally or self._whole, now, *facts)
+            self._journal.post(e.Leaked, connection.tally, now, *facts)
 
 
 def _has_heir(connection: Connection, checkouts: Collection[Checkout]) -> bool:

@@ -208,7 +208,7 @@ class Observer(Gate):
     def _look(self, look: Callable[[float], R]) -> R:
         def reconciled(now: float) -> R:
             self._reconcile(now)
-            self.pool.losses.look(self.pool.checkouts, now)
+            self.pool.losses.look(self.pool.checkouts.copy(), now)
             return look(now)
 
         return self.look(reconciled)

@@ -129,7 +129,9 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
         held=_oldest_first(held),
         lost=_oldest_first([_lost(connection, pool.losses, now) for connection in pool.losses.lost]),
         waiting_seconds=tuple(
-            sorted((now - one.entered_at for one in pool.checkouts if one.state in (WAITING, OFFERED)), reverse=True)
+            sorted(
+                (now - one.entered_at for one in pool.checkouts.copy() if one.state in (WAITING, OFFERED)), reverse=True
+            )
         ),
         unseen=pool.losses.unseen(),
         taken_at=now,
