@@ -183,8 +183,8 @@ def test_each_alert_arrives_in_its_stage_and_nothing_else_does(live):
     assert sorted(fired) == sorted((*each, sink) for each in due for sink in SINKS)
 
 
-SILENT = {c.REQUESTS_SERVED, c.IDLE_TIME, c.LEAKED, c.ORPHANED}
-"""Opt-in metrics, and what only a diagnosis of leaks and lost slots exports."""
+SILENT = {c.REQUESTS_SERVED, c.IDLE_TIME}
+"""Opt-in metrics."""
 
 
 def in_rules_time(board: dict) -> dict:

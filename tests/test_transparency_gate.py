@@ -94,4 +94,4 @@ def test_every_permit_is_needed():
     for scenario, colour in (("called_without_client", "sync"), ("upgrade", "asyncio"), ("pool_timeout", "asyncio")):
         plain, wrapped = (observed(SCENARIOS[scenario], HTTPX, colour, each) for each in (bare, with_sink))
         assert differences(plain, wrapped, used) == []
-    assert used | {"note"} == set(PERMITTED)  # the note says why the pool was full, where that is known
+    assert used == set(PERMITTED)

@@ -2,8 +2,7 @@
 
 1. What the wrapped object does goes through unchanged: results, exceptions, the number of times a coroutine suspends.
 2. A stream's reads and writes are the inner ones, bound to the instance, save for one that somebody waits for: `arm`
-   uncovers the class's own `write`, `arm_read` its `read`, which reports and covers itself again. (No reference cycle:
-   a dropped stream must go at once.)
+   and `arm_read` uncover the class's own, which covers itself again. (No cycle: a dropped stream must go at once.)
 
 A connection is ready when TCP is up (plain HTTP without a proxy), when TLS to the origin is up, or, through a forward
 or SOCKS proxy, when the first HTTP bytes go out.
