@@ -12,7 +12,7 @@ import pytest
 import poolscope
 from driving import kits, reached
 from findings.sizes import pool_too_small, twelve_workers
-from findings.stage import Stage, alone, held_by, run  # noqa: F401 - a fixture
+from findings.stage import Stage, alone, run, until  # noqa: F401 - a fixture
 from harness import HttpProxy, Server
 from poolscope import Finding, InstrumentedSyncTransport, InstrumentedTransport, instrument
 from poolscope.diagnosis import _source
@@ -71,8 +71,8 @@ def test_a_request_that_waits_for_half_a_minute_is_named_while_it_waits():
         stage = Stage()
         async with stage.client(timeout=httpx.Timeout(60), limits=stage.limits(1)) as client:
             requests = [asyncio.create_task(client.get(server.url())) for _ in range(2)]
-            await held_by(client, 1)
-            client._transport.observer._clock = lambda: time.monotonic() + 40
+            await until(client, lambda pool: pool.active == 1)
+            client._transport.observer.clock = lambda: time.monotonic() + 40
             stage.judge(client)
             answering.set()
             await asyncio.gather(*requests)
@@ -93,13 +93,13 @@ def test_a_forgotten_response_is_named_after_half_a_minute(kit):
 
         async def story(driver):
             response = await driver.open(server.url())
-            driver.transport.observer._clock = lambda: time.monotonic() + 20
+            driver.transport.observer.clock = lambda: time.monotonic() + 20
             assert driver.transport.diagnose() == []
-            driver.transport.observer._clock = lambda: time.monotonic() + 40
+            driver.transport.observer.clock = lambda: time.monotonic() + 40
             (finding,) = driver.transport.diagnose()
             assert (finding.code, finding.severity) == ("responses-not-closed", "error")
             assert finding.evidence["oldest_forgotten_seconds"] > 30
-            driver.transport.observer._clock = time.monotonic
+            driver.transport.observer.clock = time.monotonic
             await driver.close(response)
             assert driver.transport.diagnose() == []
 
@@ -114,7 +114,7 @@ def test_a_response_that_is_awaited_is_not_forgotten():
         async with httpx.AsyncClient(transport=transport, timeout=10) as client, anyio.create_task_group() as group:
             group.start_soon(client.get, server.url())
             await reached(server, "asked")
-            transport.observer._clock = lambda: time.monotonic() + 60
+            transport.observer.clock = lambda: time.monotonic() + 60
             found = transport.diagnose()
             server.gate("go").set()
         return found

@@ -97,6 +97,23 @@ async def server_restarts(stage, repaired):
 
 
 @asynchronous
+async def default_limits(stage, repaired):
+    """A hundred connections that one would do for: httpx chose that, nobody else."""
+    with Server() as server:
+        async with stage.judged() as client:
+            await workers(1, 220, lambda: client.get(server.url()))
+
+
+@asynchronous
+async def one_patient_request(stage, repaired):
+    """One request of three has no pool timeout: it is meant."""
+    with Server() as server:
+        async with stage.judged(limits=stage.limits(10, 0)) as client:
+            for timeout in (5, None, 5):
+                await client.get(server.url(), timeout=timeout)
+
+
+@asynchronous
 async def no_keepalive_at_all(stage, repaired):
     """A limit of no idle connection is somebody's will."""
     with Server() as server:
@@ -122,6 +139,8 @@ QUIET = [
     burst_over_the_keepalive_limit,
     server_restarts,
     no_keepalive_at_all,
+    default_limits,
+    one_patient_request,
 ]
 
 

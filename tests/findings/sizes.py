@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 
-from findings.stage import asynchronous, fault, held_by, workers
+from findings.stage import asynchronous, fault, until, workers
 from harness import H2Server, Server
 from harness.certificates import client_context
 
@@ -50,7 +50,7 @@ async def pool_timeout_too_long(stage, repaired):
     with Server(script) as server:
         async with stage.judged(timeout=timeout, limits=stage.limits(1)) as client:
             holder = asyncio.create_task(client.get(server.url()))
-            await held_by(client, 1)
+            await until(client, lambda pool: pool.active == 1)
             await asyncio.gather(*(impatient(client) for _ in range(4)))
             held.set()
             await holder

@@ -121,7 +121,7 @@ async def workers(count, each, call):
     await asyncio.gather(*(work() for _ in range(count)))
 
 
-async def held_by(client, count):
-    """Wait until requests of this client hold so many connections."""
-    while client._transport.snapshot().active < count:  # noqa: ASYNC110 - the pool tells nobody
+async def until(client, ready):
+    """Wait until the picture of a client's pool is as it should be."""
+    while not ready(client._transport.snapshot()):  # noqa: ASYNC110 - the pool tells nobody
         await asyncio.sleep(0)

@@ -8,8 +8,8 @@ import threading
 import time
 from unittest import mock
 
-from findings.stage import asynchronous, fault, held_by, workers
-from harness import Server
+from findings.stage import asynchronous, fault, until, workers
+from harness import HttpProxy, Server, client_context, server_context, stranger_context
 
 
 def answer_of(size):
@@ -31,6 +31,19 @@ async def responses_not_closed(stage, repaired):
                     await response.aread()
                 del response
                 gc.collect()
+
+
+@fault("orphaned-slots")
+@asynchronous
+async def orphaned_slots(stage, repaired):
+    """TLS behind a tunnel that fails: httpcore #1023. The repaired client trusts the server."""
+    trusted = client_context() if repaired else stranger_context()
+    with HttpProxy() as proxy, Server(tls=server_context()) as server:
+        async with stage.judged(proxy=stage.http.Proxy(proxy.url), verify=trusted) as client:
+            for _ in range(2):
+                with contextlib.suppress(stage.http.ConnectError):
+                    await client.get(server.url())
+            await until(client, lambda pool: repaired or pool.orphaned == 2)
 
 
 @fault("responses-not-read")
@@ -129,7 +142,7 @@ async def origin_starvation(stage, repaired):
         async with stage.client(**options) as client, stage.client(name="slow", **options) as own:
             user = own if repaired else client
             holders = [asyncio.create_task(user.get(slow.url())) for _ in range(2)]
-            await held_by(user, 2)
+            await until(user, lambda pool: pool.active == 2)
             await workers(1 if repaired else 12, 12 if repaired else 1, impatient)
             stage.judge(client)
             stage.judge(own)
@@ -151,5 +164,5 @@ async def connections_too_old(stage, repaired):
         for _ in range(2 if repaired else 1):
             async with stage.client() as client:
                 await client.get(server.url(host="api.test"))
-                client._transport.observer._clock = lambda: time.monotonic() + ahead
+                client._transport.observer.clock = lambda: time.monotonic() + ahead
                 stage.judge(client)

@@ -110,6 +110,16 @@ def _has_a_name(origin: Where) -> bool:
     return False
 
 
+def orphaned_slots(evidence: Evidence) -> Proof | None:
+    """Find slots that the pool itself lost."""
+    lost = evidence.level(c.ORPHANED)
+    if not lost:
+        return None
+    limit = evidence.limit
+    of = "" if limit is None else f" of {limit:.0f}"
+    return {"slots_lost": lost}, f"slots that belong to no request, and that none can have: {lost:.0f}{of}"
+
+
 def client_per_request(evidence: Evidence) -> Proof | None:
     """Find pools that are made for a request or two and thrown away."""
     made, requests = evidence.increase_of_all(c.POOLS_OPENED), evidence.increase_of_all(c.CHECKOUTS)

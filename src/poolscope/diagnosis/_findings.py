@@ -78,6 +78,13 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(
         "error",
+        _connections.orphaned_slots,
+        "Replace the client to have the slots back, and use a pool timeout where requests are cancelled while they"
+        " wait: httpx2 loses none by that.",
+        _use.client_across_event_loops,
+    ),
+    _rule(
+        "error",
         _use.client_across_event_loops,
         "Make one client per event loop, and close it in the loop that used it.",
         inside=True,
@@ -109,6 +116,7 @@ RULES: tuple[Rule, ...] = (
         _limits.pool_too_small,
         "Raise max_connections to {connections_needed}, or make requests hold connections for a shorter time.",
         _use.responses_not_closed,
+        _connections.orphaned_slots,
         _use.origin_starvation,
         _use.event_loop_lag,
         _connections.keepalive_below_concurrency,

@@ -1,6 +1,5 @@
 """Evidence from inside the process: what a pool has counted since its first connection, and what no metric says."""
 
-import time
 from collections.abc import Iterable
 
 from poolscope._observer import Observer
@@ -18,7 +17,7 @@ def diagnose(observer: Observer, ignored: Iterable[str] = ()) -> list[Finding]:
         observer.name,
         Reading(),
         observer.read(),
-        None if seen.since is None else time.monotonic() - seen.since,
+        None if seen.since is None else observer.clock() - seen.since,
         seen,
         observer.snapshot(),
         _earlier(observer),
