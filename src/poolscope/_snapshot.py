@@ -96,20 +96,7 @@ class PoolSnapshot:
 
 def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnapshot:
     """Take the picture. Called with the pool's lock held."""
-    opened_at = _opened_at(pool)
-    origins = tuple(
-        OriginSnapshot(
-            tally.address,
-            tally.port,
-            levels.open_as(ACTIVE),
-            levels.open_as(IDLE),
-            levels.establishing,
-            levels.pending,
-            now - opened_at.get(tally, now),
-        )
-        for tally, levels in levels_of(pool).items()
-        if tally.address
-    )
+    origins = _origins(pool, now)
     held = [
         _held(checkout, checkout.connection, now)
         for checkout in pool.checkouts.copy()
@@ -135,6 +122,23 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
         ),
         unseen=pool.losses.unseen(),
         taken_at=now,
+    )
+
+
+def _origins(pool: Pool, now: float) -> tuple[OriginSnapshot, ...]:
+    opened_at = _opened_at(pool)
+    return tuple(
+        OriginSnapshot(
+            tally.address,
+            tally.port,
+            levels.open_as(ACTIVE),
+            levels.open_as(IDLE),
+            levels.establishing,
+            levels.pending,
+            now - opened_at.get(tally, now),
+        )
+        for tally, levels in levels_of(pool).items()
+        if tally.address
     )
 
 
