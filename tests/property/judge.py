@@ -1,0 +1,102 @@
+"""What must hold of a pool whenever nothing runs: METRICS' equations, the callers' own count, the pool's own word."""
+
+import logging
+from collections import Counter
+
+from observing import Exposition, imbalances
+from poolscope import _contract as c
+
+
+class Collected(Exposition):
+    """What a scrape of a registry would say, without its text."""
+
+    def __init__(self, registry):
+        self.samples = [sample for family in registry.collect() for sample in family.samples]
+
+
+class Faults(logging.Handler):
+    """What the library says of its own faults, and of sinks that failed."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.said = []
+
+    def emit(self, record):
+        self.said.append(self.format(record))
+
+    def __enter__(self):
+        logging.getLogger("poolscope").addHandler(self)
+        return self
+
+    def __exit__(self, *exc_info):
+        logging.getLogger("poolscope").removeHandler(self)
+
+
+class Judge:
+    """Judges what is exposed after each step. Counters may not go back between two.
+
+    exact: the pool knows all its connections. It does not when it was closed while requests ran; nor where of two
+    requests that wait for one HTTP/2 connection the second is cancelled: then it gives up what the first goes on with.
+    """
+
+    def __init__(self, registry, network, transport):
+        self.registry = registry
+        self.network = network
+        self.transport = transport
+        self.exact = not network.http2
+        self._before = {}
+
+    def wrong(self, *, started, unfinished, timeouts, broken):
+        """Give what is wrong.
+
+        started, unfinished: requests of the callers so far, and those without an end; timeouts: PoolTimeouts. broken:
+        responses that failed while they were read, and are not closed yet: the pool has their connections back.
+        """
+        seen = Collected(self.registry)
+        pairs = {
+            "checkouts": (seen(c.CHECKOUTS), started),
+            "pending + checked_out": (seen(c.PENDING) + seen(c.CHECKED_OUT), unfinished),
+            "active requests": (seen(c.ACTIVE_REQUESTS), unfinished),
+            "timeouts": (seen(c.TIMEOUTS), timeouts),
+            "ended requests": (seen(c.REQUEST_DURATION, "_count"), started - unfinished),
+            **self._sockets(seen, unfinished),
+            **self._levels(seen, broken),
+        }
+        unequal = [f"{name}: {ours} != {theirs}" for name, (ours, theirs) in pairs.items() if ours != theirs]
+        return imbalances(seen) + unequal + self._went_back(seen)
+
+    def _sockets(self, seen, unfinished):
+        """A socket's close is counted when the request that held it says what ended it, and not before."""
+        lag = seen(c.OPEN_CONNECTIONS) - self.network.open
+        shown = self.transport.snapshot()
+        return {
+            "open sockets": (0 <= lag <= unfinished, True),
+            "snapshot's open": (shown.active + shown.idle, seen(c.OPEN_CONNECTIONS)),
+        }
+
+    def _levels(self, seen, broken):
+        """What the metrics and the snapshot say of the pool, and what it says itself."""
+        pool = self.transport._pool
+        kept = [one for one in pool.connections if not one.is_closed()]
+        busy = sum(not one.is_idle() for one in kept)
+        if any(gate.what == "close" for gate in self.network.gates):
+            return {}  # the pool has given a connection up whose socket is not closed yet
+        shown, idle = self.transport.snapshot(), len(kept) - busy
+        in_use = seen(c.IN_USE)
+        queued = int(repr(pool).partition(" queued")[0].rpartition(" ")[2])
+        levels = {
+            "snapshot's in_use": (shown.in_use, in_use),
+            "at least as many wait as the pool has in its queue": (seen(c.PENDING) >= queued, True),
+        }
+        if self.exact:
+            return levels | {"in_use": (busy <= in_use <= busy + broken, True), "idle": (shown.idle, idle)}
+        most = busy + broken + self.network.open + self.network.connecting
+        return levels | {"in_use, about": (busy <= in_use <= most, True), "idle, about": (shown.idle >= idle, True)}
+
+    def _went_back(self, seen):
+        now = Counter()
+        for sample in seen.samples:
+            if sample.name.endswith(("_total", "_count", "_bucket")):
+                now[sample.name, frozenset(sample.labels.items())] += sample.value
+        before, self._before = self._before, now
+        return [f"went back: {key} {value} {now[key]}" for key, value in before.items() if now[key] < value - 1e-9]
