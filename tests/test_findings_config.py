@@ -145,6 +145,20 @@ def test_trio_has_no_loop_that_a_client_belongs_to():
         anyio.run(client.aclose, backend="trio")
 
 
+def test_a_transport_that_was_closed_may_be_used_in_another_loop():
+    """It opens new connections there."""
+
+    async def use():
+        async with httpx.AsyncClient(transport=transport) as client:
+            await client.get(server.url())
+
+    transport = InstrumentedTransport(sinks=[])
+    with Server() as server:
+        for _ in range(2):
+            asyncio.run(use())
+        assert (server.accepted, transport.diagnose()) == (2, [])
+
+
 def test_a_sync_client_may_be_used_in_any_event_loop():
     """It does not belong to one, also where it is called on the loop itself and opens its connections there."""
 
@@ -222,6 +236,20 @@ def test_arguments_that_a_transport_voids_are_found_in_the_source(tmp_path, call
     file = tmp_path / "program.py"
     file.write_text(call)
     assert _source.ignored_in(str(file)) == lost
+
+
+LOSING = "lost = lambda transport: httpx.Client(transport=transport, limits=1)"
+MADE = "client = httpx.Client(transport=poolscope.InstrumentedSyncTransport(sinks=[]))"
+INSTRUMENTED = "client = poolscope.instrument(httpx.Client(), sinks=[])"
+
+
+@pytest.mark.parametrize(("made", "lost"), [(MADE, ["program.py:2 limits"]), (INSTRUMENTED, [])])
+def test_the_source_is_read_where_a_transport_was_passed(tmp_path, made, lost):
+    """What an instrumented client's file says of other clients is not its affair."""
+    file, names = tmp_path / "program.py", {"__name__": "program"}
+    file.write_text(f"import httpx, poolscope\n{LOSING}\n{made}\n")
+    exec(compile(file.read_text(), str(file), "exec"), names)
+    assert ignored(names["client"]) == lost
 
 
 def test_a_source_that_is_not_there_says_nothing():

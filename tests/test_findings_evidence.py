@@ -123,8 +123,9 @@ def test_a_window_in_which_no_connection_came_or_went_is_its_age(life, host, age
 def test_a_connection_that_came_within_the_window_is_not_old(life):
     with mock.patch("socket.getaddrinfo", lambda *args, **options: [(2, 1, 6, "", ("127.0.0.1", args[1]))]):
         shop = life(host="api.test")
-        shop.trade(1, read=False)
+        shop.trade(1)
         before = shop.reading()
+        shop.trade(1, read=False)
         shop.trade(5)
     evidence, codes = judged(before, shop.reading(), 400)
     assert evidence.increase(c.OPENED) == 1

@@ -46,7 +46,7 @@ def keepalive_below_concurrency(evidence: Evidence) -> Proof | None:
 def keepalive_equal_to_max(evidence: Evidence) -> Proof | None:
     """Find idle connections to one origin that have to be closed before another origin can have one."""
     limit, idle_limit, requests = evidence.limit, evidence.idle_limit, evidence.checkouts
-    if limit is None or (idle_limit is not None and idle_limit < limit) or len(evidence.origins()) < 2:
+    if limit is None or (idle_limit is not None and idle_limit < limit):
         return None
     evicted = _closed(evidence, c.EVICTED)
     if evicted < max(t.FEWEST_CLOSES, t.CHURN_SHARE * requests):

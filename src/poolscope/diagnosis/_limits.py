@@ -82,7 +82,8 @@ def pool_too_small(evidence: Evidence) -> Proof | None:
     if busy:
         demand = min(demand, busy / seconds / evidence.pools)  # HTTP/2: requests share connections
     # Not how many wait: httpcore 1.x hands a free connection to whoever runs first, so that few wait long.
-    if demand < t.BUSY_SHARE * limit or waits.sum < t.WAITING_SHARE * (waits.sum + uses.sum):
+    queued = mean(waits) >= t.WAIT_SECONDS and waits.sum >= t.WAITING_SHARE * (waits.sum + uses.sum)
+    if demand < t.BUSY_SHARE * limit or not queued:
         return None
     wanted = demand + waits.sum / seconds / evidence.pools
     size = max(ceil(wanted / t.BUSY_SHARE), ceil(limit) + 1)
