@@ -9,8 +9,10 @@ Two ways, neither of which a warm request pays for unless it is asked to:
 import asyncio
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from types import FrameType
+from itertools import chain
+from types import CoroutineType, FrameType
 from typing import Any
 
 import anyio
@@ -21,8 +23,8 @@ _HTTP = frozenset({"poolscope", "httpx", "httpx2", "httpcore", "httpcore2"})
 _LOOPS = frozenset({"anyio", "asyncio", "concurrent", "contextlib", "sniffio", "threading", "trio"})
 _PASSED = _HTTP | _LOOPS
 """Top-level modules whose lines are not the program's."""
-_MOST_TASKS = 1000
-"""So many stacks are looked at: some 10 microseconds each, while everything else stands still."""
+_MOST_SECONDS = 0.005
+"""So long stacks are looked at: everything else stands still meanwhile."""
 _MOST_FRAMES = 100
 
 
@@ -37,8 +39,9 @@ def find(wanted: set[Checkout]) -> None:
     missing = {checkout for checkout in wanted if not checkout.place}
     reading = {frame: checkout for checkout in missing for frame in _frames_of_body(checkout)}
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for stack, runner in (*_threads(names), *_tasks()):
-        if not missing:
+    until = time.perf_counter() + _MOST_SECONDS
+    for stack, runner in chain(_threads(names), _tasks()):
+        if not missing or time.perf_counter() > until:
             return
         for index, frame in enumerate(stack):
             checkout = reading.get(frame) or _checkout_of(frame)
@@ -58,7 +61,7 @@ def _frames_of_body(checkout: Checkout) -> Iterator[FrameType]:
 
 def _threads(names: dict[int | None, str]) -> Iterator[tuple[list[FrameType], str]]:
     """Give each thread's stack, innermost frame first."""
-    for ident, innermost in list(sys._current_frames().items())[:_MOST_TASKS]:  # noqa: SLF001 - documented, as above
+    for ident, innermost in list(sys._current_frames().items()):  # noqa: SLF001 - documented, as above
         stack: list[FrameType] = []
         frame: FrameType | None = innermost
         while frame is not None and len(stack) < _MOST_FRAMES:
@@ -73,14 +76,15 @@ def _tasks() -> Iterator[tuple[list[FrameType], str]]:
         tasks = asyncio.all_tasks()
     except RuntimeError:  # no loop of asyncio runs here
         return
-    for task in list(tasks)[:_MOST_TASKS]:
+    for task in tasks:
         stack: list[FrameType] = []
         awaited: Any = task.get_coro()
         while awaited is not None and len(stack) < _MOST_FRAMES:
-            frame = _attribute(awaited, "frame")
+            plain = type(awaited) is CoroutineType
+            frame = awaited.cr_frame if plain else _attribute(awaited, "frame")
             if frame is not None:
                 stack.append(frame)
-            awaited = _attribute(awaited, "await") or _managed(frame)
+            awaited = (awaited.cr_await if plain else _attribute(awaited, "await")) or _managed(frame)
         yield stack[::-1], f"task {task.get_name()!r}"
 
 
