@@ -12,6 +12,7 @@ from harness import Server
 from poolscope import InstrumentedSyncTransport
 from poolscope import _contract as c
 from poolscope._reading import Reading
+from poolscope._tally import Histogram
 from poolscope.diagnosis._evidence import above, by_pool, mean
 from poolscope.diagnosis._findings import findings
 
@@ -144,3 +145,45 @@ def test_evidence_is_quick(life):
     began = time.process_time()
     judged(Reading(), after)
     assert time.process_time() - began < 1
+
+
+def load(*, limit=4.0, requests=100, hold=0.08, wait=0.1, busy=None, pools=1.0):
+    """The points of a pool that so many requests came to, each holding and waiting so long."""
+    reading, origin = Reading(), ("shop", "shop.example", "443")
+    reading.numbers = {
+        (c.MAX, ("shop",)): limit,
+        (c.POOLS, ("shop",)): pools,
+        (c.BUSY_TIME, ("shop",)): requests * hold if busy is None else busy,
+        (c.CHECKOUTS, origin): float(requests),
+    }
+    for metric, seconds in ((c.USE_TIME, hold), (c.WAIT_TIME, wait)):
+        histogram = reading.histograms[metric, origin] = Histogram(metric.buckets)
+        for _ in range(requests):
+            histogram.observe(seconds)
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("seconds", "seen", "size"),
+    [
+        (2.1, {}, 11),
+        (2.1, {"busy": 0.0}, 11),  # a sink that has no busy time
+        (3.0, {}, None),  # two thirds of the limit
+        (None, {}, None),
+        (2.1, {"wait": 0.009}, None),  # a wait that is the scheduler's
+        (26.0, {"hold": 1.0, "wait": 0.05}, None),  # a wait that nobody feels, beside the hold
+        (0.8, {"requests": 39}, None),  # a burst
+        (2.1, {"limit": c.UNLIMITED}, None),
+        (2.1, {"limit": 10.0}, None),
+        (2.1, {"busy": 2.0}, None),  # HTTP/2: four requests at once share a connection
+        (2.1, {"pools": 2.0}, None),  # two pools of that limit
+    ],
+)
+def test_a_pool_is_too_small_by_littles_law_alone(seconds, seen, size):
+    """47.6 requests a second that hold 80 ms and wait 100 ms are 3.8 that hold and 4.8 that wait."""
+    (evidence,) = by_pool(Reading(), load(**seen), seconds)
+    found = {finding.code: finding.evidence for finding in findings(evidence)}
+    found.pop("unbounded-pool", None)
+    assert {code: numbers["connections_needed"] for code, numbers in found.items()} == (
+        {"pool-too-small": size} if size else {}
+    )
