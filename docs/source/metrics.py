@@ -83,7 +83,7 @@ _CAUSES = {
     "connecting": "connections are being set up",
     "streaming": "bodies are being read",
     "unread": "responses have their head, and nobody reads their body",
-    "leaked": "responses were dropped unclosed, or held too long",
+    "leaked": "responses were dropped unclosed",
     "orphaned": "slots that no request owns",
     "burst": "more requests at once than the limit",
     c.UNKNOWN: "none of these",
