@@ -66,10 +66,11 @@ async def client_per_request(stage, repaired):
                 for _ in range(12):
                     await client.get(server.url())
             return
-        for _ in range(12):
+        for _ in range(11):
             async with stage.client() as client:
                 await client.get(server.url())
-                stage.judge(client)
+        async with stage.judged() as client:
+            await client.get(server.url())
 
 
 @fault("client-not-closed")
