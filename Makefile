@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup wheelhouse tools fix check test oldest proof demo bench docs build
+.PHONY: help setup wheelhouse tools fix check test oldest proof soak demo bench docs build
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -68,6 +68,10 @@ oldest: .venv-oldest/.done ## run the transports' and sinks' tests with the olde
 
 proof: setup tools ## run what takes long, and write down what it found
 	$(BIN)/python tests/alerting/mutants.py
+
+MINUTES ?= 10
+soak: setup ## break connections every way for MINUTES (10), then judge: laws, logs, memory, descriptors
+	$(BIN)/python tests/soak/soak.py --minutes $(MINUTES)
 
 demo: setup ## show what the library shows, on real sockets (arguments in DEMO, such as DEMO=--fast)
 	$(BIN)/poolscope demo $(DEMO)
