@@ -31,8 +31,9 @@ class LoggingSink:
         """Give the handlers for one pool."""
 
         def timed_out(event: e.TimedOut) -> None:
-            message = "pool %s: PoolTimeout after %.3f s for %s:%s (%s)"
-            self._logger.warning(message, event.pool, event.wait_seconds, event.address, event.port, pool.snapshot())
+            message = "pool %s: PoolTimeout after %.3f s for %s:%s: %s (%s)"
+            where = (event.address, event.port, event.cause, pool.snapshot())
+            self._logger.warning(message, event.pool, event.wait_seconds, *where)
 
         return {
             e.TimedOut: timed_out,
