@@ -184,8 +184,8 @@ class Canary:
         self.make = ours.InstrumentedSyncTransport
         self.out = {}
 
-    def client(self, **options):
-        transport = self.make(name="pool", sinks=self.sinks, limits=self.limits, **options)
+    def client(self, sinks=None, **options):
+        transport = self.make(name="pool", sinks=sinks or self.sinks, limits=self.limits, **options)
         headers = {
             "authorization": f"Bearer {SECRET}",
             "cookie": f"id={SECRET}",
@@ -223,6 +223,11 @@ class Canary:
             self.ask(client, f"127.0.0.1:{port}", stream=True)  # and forgets it
             gc.collect()
             self._picture("after", transport)
+        transport, client = self.client(self.sinks[:1])  # nothing follows its requests: a way of their own
+        with client:
+            for _ in range(3):
+                self.ask(client, f"127.0.0.1:{port}")
+            self._picture("plain", transport)
         with HttpProxy() as proxy:
             through = self.http.Proxy(proxy.url.replace("//", f"//{SECRET}:{SECRET}@"), headers={"x-key": SECRET})
             transport, client = self.client(proxy=through)
