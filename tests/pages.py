@@ -38,7 +38,8 @@ ANSWERS = {"/v1/chat/completions": OPENAI, "/v1/messages": ANTHROPIC}
 
 
 def service(peer):
-    """The upstream of every page."""
+    """The upstream of every page. A program that goes on may leave its connection idle for as long as it likes."""
+    peer.sock.settimeout(None)
     for request in peer.requests():
         body = json.dumps(ANSWERS.get(request.target.partition("?")[0], "ok")).encode()
         peer.respond(200, body, [("content-type", "application/json")])
