@@ -76,8 +76,12 @@ soak: setup ## break connections every way for MINUTES (10), then judge: laws, l
 demo: setup ## show what the library shows, on real sockets (arguments in DEMO, such as DEMO=--fast)
 	$(BIN)/poolscope demo $(DEMO)
 
-bench: setup ## count what a warm request costs, in instructions, against the bare transport
-	$(BIN)/python benchmarks/warm_path.py
+bench: $(VENV)/.bench ## count what a request costs, in instructions, beside the bare client (BENCH='--only CASE')
+	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+$(VENV)/.bench: $(VENV)/.done
+	$(BIN)/python -m pip install --quiet --group bench
+	touch $@
 
 docs: .venv-docs/.done ## build the docs' pages into build/docs, warnings being errors
 	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --fresh-env --write-all \

@@ -1,7 +1,8 @@
 """Counts instructions per request, under valgrind's callgrind: the figure that a noisy machine does not change.
 
-One figure is the difference of a long and a short run of the same program, divided by the requests between them, so
-that start-up, imports and the first connections fall out. It is repeated until two figures agree.
+1. A program calls `mark` whenever a fixed number of requests is over. callgrind writes its count at each mark, so what
+   lies between two marks is the difference of two run lengths; start-up, imports and the first requests fall out.
+2. A figure counts when two such differences agree; else there is a longer run.
 """
 
 import os
@@ -9,37 +10,72 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-SHORT, LONG = 100, 300
-AGREE_WITHIN = 0.005
-TRIES = 8
+PROGRAM = Path(__file__).with_name("one_run.py")
+AGREE_WITHIN = 0.004
+FEWEST, MOST = 2, 8
+_MARK = "getppid"
+_TOTALS = re.compile(r"^totals: (\d+)$", re.MULTILINE)
+_ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": ""}
 
 
-def instructions_per_request(program: Path, *arguments: str) -> float:
-    """Run `program ARGUMENTS REQUESTS` twice and more; give the lower of the first two figures that agree.
+def mark() -> None:
+    """Tell callgrind that a fixed number of requests is over: a call into libc that nothing else here makes."""
+    os.getppid()
+
+
+def agreed(figures: Iterable[float]) -> float | None:
+    """Give the lowest figure that another one agrees with."""
+    for low, next_ in pairwise(sorted(figures)):
+        if next_ / low - 1 < AGREE_WITHIN:
+            return low
+    return None
+
+
+def instructions(requests: int, *arguments: str) -> float:
+    """Count what a request costs in one_run.py with these arguments, marked each so many requests.
 
     Raises SystemExit with one line where valgrind is missing, RuntimeError where no two figures agree.
     """
     if shutil.which("valgrind") is None:
         sys.exit("valgrind is not installed: apt-get install valgrind")
     figures: list[float] = []
-    for _ in range(TRIES):
-        figures.append(
-            (_count(program, *arguments, str(LONG)) - _count(program, *arguments, str(SHORT))) / (LONG - SHORT)
-        )
-        for low, next_ in pairwise(sorted(figures)):
-            if next_ / low - 1 < AGREE_WITHIN:
-                return low
-    raise RuntimeError(f"no two of {figures} agree within {AGREE_WITHIN:.1%}: the machine is too busy")
+    stretches = FEWEST
+    while stretches <= MOST:
+        figures = [count / requests for count in _counts(stretches, *arguments, str(requests))]
+        found = agreed(figures)
+        if found is not None:
+            return found
+        stretches *= 2
+    raise RuntimeError(f"{' '.join(arguments)}: no two of {figures} agree within {AGREE_WITHIN:.1%}")
 
 
-def _count(program: Path, *arguments: str) -> int:
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable, str(program)]
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    run = subprocess.run([*command, *arguments], capture_output=True, text=True, env=environment, check=False)
-    found = re.search(r"Collected : (\d+)", run.stderr)
-    if run.returncode or found is None:
-        raise RuntimeError(f"{program.name} {' '.join(arguments)} failed:\n{run.stderr}")
-    return int(found.group(1))
+def _counts(stretches: int, *arguments: str) -> list[int]:
+    """Give the instructions between each two marks."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "counts"
+        callgrind = ["valgrind", "--tool=callgrind", f"--dump-before={_MARK}", f"--callgrind-out-file={out}"]
+        _run([*callgrind, sys.executable, str(PROGRAM), *arguments, str(stretches)])
+        parts = sorted(Path(folder).glob("counts.*"), key=lambda part: int(part.suffix[1:]))
+        counts = [int(_TOTALS.search(part.read_text(errors="replace"))[1]) for part in parts]
+    if len(counts) != stretches + 1:  # what comes before the first mark is start-up and warm-up
+        raise RuntimeError(f"{' '.join(arguments)}: {len(counts) - 1} stretches were counted, not {stretches}")
+    return counts[1:]
+
+
+def microseconds(requests: int, *arguments: str, stretches: int) -> tuple[float, float]:
+    """Give what a request takes by the clock and of the processor, without valgrind: the best stretch of a run."""
+    output = _run([sys.executable, str(PROGRAM), *arguments, str(requests), str(stretches)])
+    took = [[float(seconds) for seconds in line.split()] for line in output.splitlines()]
+    return tuple(min(each) / requests * 1e6 for each in zip(*took, strict=True))
+
+
+def _run(command: list[str]) -> str:
+    run = subprocess.run(command, capture_output=True, text=True, env=_ENVIRONMENT, check=False)
+    if run.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{run.stdout}{run.stderr}")
+    return run.stdout

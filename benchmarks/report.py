@@ -1,0 +1,99 @@
+"""Draws what results.json holds: the tables in docs/performance.md between its marks, and the chart beside it.
+
+`report.py` makes them again from the file.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from cases import CASES, LOADS
+from kinds import KINDS
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/performance.md"
+CHART = ROOT / "docs/pictures/cost.svg"
+MARKS = ("<!-- make bench -->\n", "<!-- end -->")
+ORDER = ("instructions", "processor_microseconds")
+
+
+def _cost(row: dict[str, float], bare: dict[str, float]) -> float | None:
+    """Give a row's ratio to the bare one: in instructions, where both have them, else of the processor's time."""
+    for figure in ORDER:
+        if figure in row and figure in bare:
+            return row[figure] / bare[figure]
+    return None
+
+
+def ratios(rows: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Give what each kind of a case costs, bare being 1."""
+    bare = rows.get("bare", {})
+    found = {kind: _cost(rows[kind], bare) for kind in KINDS if rows.get(kind)}
+    return {kind: ratio for kind, ratio in found.items() if ratio is not None}
+
+
+def _shown(row: dict[str, float], figure: str) -> str:
+    return f"{row[figure]:,.0f}" if figure in row else ""
+
+
+def table(found: dict) -> str:
+    """Give a table for each case that was run, in lines; and the names of those that were not."""
+    lines = []
+    for name, case in CASES.items():
+        rows = found["cases"].get(name)
+        if not rows:
+            continue
+        lines += [f"**{name}**: {LOADS[case.load].says}.", ""]
+        lines += ["| | instructions | ratio | budget | wall µs | processor µs |", "|---|--:|--:|--:|--:|--:|"]
+        costs = ratios(rows)
+        for kind, about in KINDS.items():
+            if kind in rows:
+                row = rows[kind]
+                cells = [kind, _shown(row, "instructions"), f"{costs[kind]:.3f}" if kind in costs else ""]
+                cells += ["" if about.budget is None else f"{about.budget:.2f}"]
+                cells += [_shown(row, "wall_microseconds"), _shown(row, "processor_microseconds")]
+                lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    left = [f"`{name}`" for name in CASES if name not in found["cases"]]
+    if left:
+        lines += [f"Not run on these sources: {', '.join(left)}.", ""]
+    packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
+    lines.append(f"CPython {found['python']}, {packages}.")
+    return "\n".join(lines) + "\n"
+
+
+def chart(found: dict) -> None:
+    """Draw every case's ratios as bars beside each other."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "poolscope"  # the same figures give the same file
+    from matplotlib import pyplot as plt
+
+    names = [name for name in CASES if "bare" in found["cases"].get(name, {})]
+    figure, places = plt.subplots(1, len(names), figsize=(2 + 4 * len(names), 4), sharey=True, squeeze=False)
+    for place, name in zip(places[0], names, strict=True):
+        costs = ratios(found["cases"][name])
+        kinds = [kind for kind in KINDS if kind != "bare"]
+        more = [100 * (costs.get(kind, 1.0) - 1) for kind in kinds]
+        bars = place.barh(kinds, more, color=["#3274a1" if k.startswith("poolscope") else "#a0a0a0" for k in kinds])
+        place.bar_label(bars, [f"{m:.1f} %" if kind in costs else "" for kind, m in zip(kinds, more, strict=True)])
+        place.set_title(name)
+        place.margins(x=0.25)
+        place.invert_yaxis()
+    figure.supxlabel("more than the bare client costs")
+    figure.tight_layout()
+    CHART.parent.mkdir(exist_ok=True)
+    figure.savefig(CHART, metadata={"Date": None})
+
+
+def write(found: dict) -> None:
+    """Put the tables into the page, and draw the chart."""
+    text = PAGE.read_text()
+    inside = re.compile(f"(?<={re.escape(MARKS[0])}).*?(?={re.escape(MARKS[1])})", re.DOTALL)
+    PAGE.write_text(inside.sub(lambda _: table(found), text))
+    chart(found)
+
+
+if __name__ == "__main__":
+    write(json.loads((ROOT / "benchmarks/results.json").read_text()))
