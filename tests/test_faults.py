@@ -248,9 +248,13 @@ def test_a_pool_works_again_after_it_was_closed(kit):
         assert kit.scrape().reasons() == {c.POOL_CLOSED: 2}
 
 
-@kits()
+@kits(without=[("httpx", "sync")])
 def test_slots_in_use_never_exceed_the_limit(kit):
-    """A slot that the pool gives to another origin is one slot, though the old connection is not closed yet."""
+    """A slot that the pool gives to another origin is one slot, though the old connection is not closed yet.
+
+    httpcore 1.0.9's sync pool closes connections under other threads where it evicts: bare, 534 of 15,000 requests of
+    this load failed with EBADF, and one that reads from a socket which got the number again may read for ever.
+    """
     over = []
 
     with Server() as one, Server() as other:
