@@ -6,6 +6,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections import deque
@@ -49,6 +50,7 @@ def demo(
     """
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         raise CommandError("demo is one process: unset PROMETHEUS_MULTIPROC_DIR, which hides metrics it needs")
+    logging.getLogger("poolscope").setLevel(logging.ERROR)  # the time-outs are part of the show, not lines across it
     registry = CollectorRegistry()
     with (
         _metrics_server(port, registry) as bound,
