@@ -270,6 +270,7 @@ def test_the_log_has_one_line_in_a_while(kit, caplog):
             assert "secret" not in f"{vars(line)}"
             driver.transport.observer.diagnosis.explain.__self__._logged._next_at = 0.0
             server.gate("go").clear()
+            server.gate("held").clear()
             async with holding(driver, server):
                 await denied(kit, driver, server.url(), 0.02)
             assert "; 2 more since the last of these lines" in caplog.records[-1].getMessage()
