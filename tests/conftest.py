@@ -5,8 +5,11 @@ import pytest
 from driving import Kit
 from poolscope import _names, _origins
 
-LONGEST = ("rules_live", "demo", "transparency", "rules", "faults", "docs", "dashboards_data")
-"""The files that take longest, in order. A file is one process's, so one that comes last would keep all waiting."""
+LONGEST = (
+    *("rules_live", "demo", "findings", "transparency", "soak", "property_pools", "docs", "rules", "package", "faults"),
+    *("transparency_gate", "dashboards_data"),
+)
+"""The files that take longest, longest first. A file is one process's, so one that comes last would keep all waiting."""
 
 
 def pytest_collection_modifyitems(items):
