@@ -9,7 +9,7 @@ LONGEST = (
     *("rules_live", "demo", "findings", "transparency", "soak", "property_pools", "docs", "rules", "package", "faults"),
     *("transparency_gate", "dashboards_data"),
 )
-"""The files that take longest, longest first. A file is one process's, so one that comes last would keep all waiting."""
+"""The files that take longest, the longest first. A file is one process's, so the last one keeps all waiting."""
 
 
 def pytest_collection_modifyitems(items):
