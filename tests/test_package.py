@@ -104,7 +104,7 @@ def test_the_metadata_is_valid(built):
 def test_the_readmes_first_program_works_after_pip_install(fresh):
     """In an environment that has nothing but what the wheel asks for, it shows what the README prints."""
     reprs, metrics = shown_by_the_first_program(fresh.python)
-    printed, exposed = blocks(README, "text")
+    printed, exposed, _ = blocks(README, "text")
     assert reprs == printed.text.splitlines()
     assert set(exposed.text.splitlines()) <= samples(metrics)
 
