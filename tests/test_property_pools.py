@@ -2,6 +2,8 @@
 
 The network is in memory and waits for the test's word, so that a caller can be cancelled at any await. Judged from
 outside: by what is exposed, by the snapshot, by the callers' own count and by the pool's own word.
+
+The examples are the same in each run; PROPERTY_EXAMPLES=500 asks for so many fresh ones, and makes small what fails.
 """
 
 import gc

