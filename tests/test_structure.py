@@ -16,7 +16,7 @@ BUILDERS = ("dashboards/source", "docs/source")
 
 # From the bottom up. A module imports from rows below its own alone; what lies in a package counts as the package.
 LAYERS = [
-    {"_contract", "_events", "_transitions", "_tracing"},
+    {"_contract", "_events", "_locks", "_transitions", "_tracing"},
     {"_origins", "_names", "_tally", "_phases", "alerts"},
     {"_journal", "_records", "_tallies"},
     {"_seen", "_slots"},
@@ -42,6 +42,7 @@ RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 
 # Where `thing._name` is no private name of httpx or httpcore, though `thing` is not self.
 OWN = {
+    ("_locks.py", "_at_fork_reinit"): "of threading's locks; CPython's own modules call it in a forked child",
     ("_names.py", "_getframe"): "sys._getframe, the documented way to see a caller",
     ("_foreign.py", "_getframe"): "sys._getframe",
     ("_foreign.py", "_transport"): "of OpenTelemetry's transport, which wraps another",

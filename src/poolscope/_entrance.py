@@ -7,16 +7,16 @@ Between the two stands whatever else wraps the transport, another instrumentatio
 that the current span is the request's own.
 """
 
-import threading
 from typing import Any, ClassVar
 from weakref import ref
 
+from poolscope._locks import new_lock
 from poolscope._network import CURRENT
 from poolscope._observer import Observer
 from poolscope._records import Checkout
 from poolscope._tracing import Handle, Leave
 
-_watching = threading.Lock()
+_watching = new_lock()
 
 
 def enter(

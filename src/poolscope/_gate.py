@@ -5,12 +5,12 @@ released. A finalizer may run anywhere, under the lock too, so finalizers only a
 """
 
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from poolscope import _events as e
+from poolscope._locks import new_lock
 from poolscope._pool import Pool
 from poolscope._records import Checkout
 from poolscope._subscription import ObservedPool, Sink, Subscription
@@ -41,7 +41,7 @@ class Gate:
         self.plain = plain
         self.clock = clock
         self.fold_at = _FOLD_AT
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._faulted = False

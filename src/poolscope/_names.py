@@ -5,16 +5,16 @@ Of the names that users give, a process has 100, then `_OTHER`.
 """
 
 import sys
-import threading
 from types import FrameType
 
 from poolscope._contract import OTHER
+from poolscope._locks import new_lock
 
 MAX_CALLERS = 20
 MAX_NAMES = 100
 _callers: set[str] = set()
 _names: set[str] = set()
-_lock = threading.Lock()
+_lock = new_lock()
 
 
 def granted(name: str) -> str:

@@ -4,9 +4,8 @@ Origins are capped, 20 a pool and 100 a process; every further one is `_OTHER`. 
 with the hosts that a service happens to call.
 """
 
-import threading
-
 from poolscope._contract import OTHER
+from poolscope._locks import new_lock
 
 MAX_PER_POOL = 20
 MAX_PER_PROCESS = 100
@@ -17,7 +16,7 @@ OVERFLOW = (OTHER, OTHER)
 
 _DEFAULT_PORTS = {b"http": 80, b"ws": 80, b"https": 443, b"wss": 443}
 _granted: set[tuple[str, str]] = set()
-_lock = threading.Lock()
+_lock = new_lock()
 
 
 def label_of(scheme: bytes, host: bytes, port: int | None) -> tuple[str, str]:

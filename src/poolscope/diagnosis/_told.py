@@ -1,7 +1,8 @@
 """Which lines of a log were written already: each thing once, or now and then, and never without bound."""
 
-import threading
 import time
+
+from poolscope._locks import new_lock
 
 MOST_PLACES = 1000
 """So many places are remembered; of a further one nothing is told."""
@@ -28,7 +29,7 @@ class Sometimes:
         self._seconds = seconds
         self._next_at = float("-inf")
         self._left_out = 0
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def turn(self) -> int | None:
         """Give how many were left out since the last one that was let through; None where this one is, too."""

@@ -4,9 +4,9 @@ A pool that was collected keeps counting in what it counted: counters never go b
 number of pools that were ever made.
 """
 
-import threading
 from collections.abc import Callable
 
+from poolscope._locks import new_reentrant_lock
 from poolscope._reading import Reading
 from poolscope._subscription import ObservedPool
 
@@ -35,7 +35,7 @@ class Book:
         self._pools: list[ObservedPool] = []
         self._gone = Reading()
         self._sweep_at = _SWEEP_AT
-        self._lock = threading.RLock()  # reading a pool may deliver its last events, to a sink that reads, too
+        self._lock = new_reentrant_lock()  # reading a pool may deliver its last events, to a sink that reads, too
 
     def add(self, pool: ObservedPool) -> None:
         """Know a pool from now on. A second time changes nothing."""

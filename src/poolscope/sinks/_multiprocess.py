@@ -10,13 +10,13 @@ at most once in `_SWEEP_SECONDS`, or when the next pool is made.
 """
 
 import os
-import threading
 from typing import Any, ClassVar
 
 from prometheus_client import Counter, Gauge, Histogram, values
 
 from poolscope import _contract as c
 from poolscope._events import EVENTS, Event, PoolClosed, PoolOpened
+from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import LabelValues, Point
@@ -61,7 +61,7 @@ class MultiprocessMetrics:
         self._points: dict[Point, Any] = {}
         self._known: set[tuple[str, str, str]] = set()
         self._feeds: dict[str, list[_Feed]] = {}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._pid = os.getpid()
         self._sweep_at = 0.0
         self._sweep_over = _FEW

@@ -6,7 +6,6 @@
    (it advances the generator callback) subscribes the pools.
 """
 
-import threading
 import time
 from collections.abc import Generator, Iterable
 from typing import Any
@@ -18,6 +17,7 @@ from opentelemetry.trace import TracerProvider
 
 from poolscope import _contract as c
 from poolscope._events import Event, RequestEnded
+from poolscope._locks import new_lock
 from poolscope._records import Checkout
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope.sinks import _rivals
@@ -33,7 +33,7 @@ _COLLECTION_SECONDS = 2.0
 """How long after its first callback a collection may still read the histograms: long, for a machine that is busy."""
 
 _backends: "WeakKeyDictionary[MeterProvider, _Backend]" = WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = new_lock()
 
 
 class OpenTelemetrySink:
@@ -200,8 +200,8 @@ class _Measured(Subscription):
             self.handlers[Checkout] = PlainRecorder(backend.histograms, pool)
         self._backend = backend
         self._due: list[Event | Checkout] = []
-        self._recording = threading.Lock()
-        self._taking = threading.Lock()
+        self._recording = new_lock()
+        self._taking = new_lock()
 
     def flush(self) -> None:
         """Record what waits, if it is much and no collection is under way."""

@@ -4,7 +4,6 @@ In prometheus_client's multi-process mode collectors do not run, so there native
 """
 
 import logging
-import threading
 from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -18,6 +17,7 @@ from prometheus_client.utils import floatToGoString
 
 from poolscope import _contract as c
 from poolscope import _events as e
+from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import Histogram, LabelValues
@@ -86,7 +86,7 @@ class PoolCollector(Collector):
         self._metrics = [metric for metric in c.METRICS if opt_in or not metric.opt_in]
         self._book = Book()
         self._opted_in = Reading() if opt_in else None
-        self._recording = threading.Lock()
+        self._recording = new_lock()
         self._told = False
         self._noting = Noting()
         registry.register(self)
