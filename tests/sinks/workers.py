@@ -56,9 +56,9 @@ class Gunicorn:
 
 
 @contextmanager
-def gunicorn(directory, **variables):
-    """gunicorn with the app; it ends with the block, and must have nothing to complain of."""
-    command = [sys.executable, "-m", "gunicorn", "-c", str(SINKS / "gunicorn_conf.py"), "worker_app:application"]
+def gunicorn(directory, *, options=("worker_app:application",), **variables):
+    """gunicorn with an app; it ends with the block, and must have nothing to complain of."""
+    command = [sys.executable, "-m", "gunicorn", "-c", str(SINKS / "gunicorn_conf.py"), *options]
     path = os.pathsep.join([str(SINKS), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(directory), "PYTHONPATH": path, **variables}
     errors = directory.parent / "errors"
