@@ -2,8 +2,9 @@
 
 Two ways, neither of which a warm request pays for unless it is asked to:
 - `note` walks the stack of a request that enters, for pools that want their call sites.
-- `find` looks, when something went wrong, through the stacks of all threads and of the running loop's tasks, for those
-  that are inside the transport now. Whoever holds a response and waits elsewhere is not found.
+- `find` looks, when something went wrong, through the stacks of the running loop's tasks, for those that are inside the
+  transport now. Whoever holds a response and waits elsewhere is not found. Nor are threads: another thread's frames
+  may go while they are walked, and CPython 3.11 then gives freed memory for `f_back`.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from itertools import chain
 from types import CoroutineType, FrameType
 from typing import Any
 
@@ -38,9 +38,8 @@ def find(wanted: set[Checkout]) -> None:
     """Note who makes these requests, as far as they are inside the transport now."""
     missing = {checkout for checkout in wanted if not checkout.place}
     reading = {frame: checkout for checkout in missing for frame in _frames_of_body(checkout)}
-    names = {thread.ident: thread.name for thread in threading.enumerate()}
     until = time.perf_counter() + _MOST_SECONDS
-    for stack, runner in chain(_threads(names), _tasks()):
+    for stack, runner in _tasks():
         if not missing or time.perf_counter() > until:
             return
         for index, frame in enumerate(stack):
@@ -57,17 +56,6 @@ def _frames_of_body(checkout: Checkout) -> Iterator[FrameType]:
     frame = chunks and frame_of(chunks)
     if frame is not None:
         yield frame
-
-
-def _threads(names: dict[int | None, str]) -> Iterator[tuple[list[FrameType], str]]:
-    """Give each thread's stack, innermost frame first."""
-    for ident, innermost in list(sys._current_frames().items()):  # noqa: SLF001 - documented, as above
-        stack: list[FrameType] = []
-        frame: FrameType | None = innermost
-        while frame is not None and len(stack) < _MOST_FRAMES:
-            stack.append(frame)
-            frame = frame.f_back
-        yield stack, f"thread {names.get(ident, ident)!r}"
 
 
 def _tasks() -> Iterator[tuple[list[FrameType], str]]:
