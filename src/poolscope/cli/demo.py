@@ -50,9 +50,9 @@ def demo(
     """
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         raise CommandError("demo is one process: unset PROMETHEUS_MULTIPROC_DIR, which hides metrics it needs")
-    logging.getLogger("poolscope").setLevel(logging.ERROR)  # the time-outs are part of the show, not lines across it
     registry = CollectorRegistry()
     with (
+        _quiet(),
         _metrics_server(port, registry) as bound,
         _server.origins(2) as (fast_port, slow_port),
         _beside(bound) if stack else contextlib.nullcontext(),
@@ -67,6 +67,18 @@ def demo(
         results = _run(_Run(plan, shown), [PrometheusSink(registry), *sinks])
     shown.summary(results)
     return 0 if all(finding.ok for _, findings in results for finding in findings) else 1
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep warnings off the terminal: the time-outs are part of the show, not lines across it."""
+    logger = logging.getLogger("poolscope")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _columns(fast_port: int, slow_port: int) -> tuple[Column, ...]:
