@@ -156,3 +156,23 @@ async def together(*calls):
 async def reached(server, gate):
     """Wait until a script came to this gate."""
     assert await anyio.to_thread.run_sync(server.gate(gate).wait, 10)
+
+
+def held(peer):
+    """A server's script: a request is answered once the gate "go" opens."""
+    for _ in peer.requests():
+        peer.reached("held")
+        peer.wait("go")
+        peer.respond(200, b"ok")
+
+
+@asynccontextmanager
+async def holding(driver, server, url=None, get=None):
+    """A request holds a slot inside the block."""
+    async with anyio.create_task_group() as group:
+        group.start_soon(together, partial(get or driver.get, url or server.url()))
+        await reached(server, "held")
+        try:
+            yield
+        finally:
+            server.gate("go").set()

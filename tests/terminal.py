@@ -83,6 +83,8 @@ def terminal(*arguments, rows=30, columns=110, **environment):
     with contextlib.closing(os.fdopen(controller, "r+b", buffering=0)) as screen:
         fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", **environment}
+        for size in ("COLUMNS", "LINES"):  # the terminal says how large it is, not whoever ran the tests
+            environment.pop(size, None)
         with started(*arguments, **streams, text=False, env=environment, start_new_session=True) as process:
             os.close(own)
             yield Terminal(process, screen)

@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from driving import kits, reached, together
+from driving import held, holding, kits, reached, together
 from harness import Server
 from poolscope import _contract as c
 
@@ -199,19 +199,10 @@ def test_the_equations_hold_in_every_scrape_under_load(kit):
 @kits()
 def test_drain_waits_for_those_who_hold(kit):
     """drain gives the pool at rest once the last request gave its connection back, else what is left in time."""
-
-    def script(peer):
-        peer.request()
-        peer.reached("held")
-        peer.wait("go")
-        peer.respond(200, b"ok")
-
-    with Server(script) as server:
+    with Server(held) as server:
 
         async def story(driver):
-            async with anyio.create_task_group() as group:
-                group.start_soon(driver.get, server.url())
-                await reached(server, "held")
+            async with holding(driver, server):
                 left = await driver.drain(0.02)
                 assert not left.at_rest
                 assert len(left.held) == 1

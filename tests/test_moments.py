@@ -3,7 +3,7 @@
 import anyio
 import anyio.lowlevel
 
-from driving import kits, reached, together
+from driving import held, holding, kits, reached, together
 from harness import (
     H2Server,
     HttpProxy,
@@ -77,23 +77,13 @@ def test_a_queued_request_is_seen_while_it_waits(kit):
 @kits()
 def test_a_pool_timeout_is_a_timeout_and_a_wait(kit):
     """The wait that ends in PoolTimeout is in the histogram, with the time that was allowed."""
-
-    def script(peer):
-        peer.request()
-        peer.reached("held")
-        peer.wait("go")
-        peer.respond(200, b"ok")
-
-    with Server(script) as server:
+    with Server(held) as server:
 
         async def story(driver):
-            async with anyio.create_task_group() as group:
-                group.start_soon(driver.get, server.url())
-                await reached(server, "held")
+            async with holding(driver, server):
                 timeout = kit.http.Timeout(10, pool=0.05)
                 (outcome,) = await together(lambda: driver.get(server.url(), timeout=timeout))
                 assert isinstance(outcome, kit.http.PoolTimeout)
-                server.gate("go").set()
 
         seen = kit.run(story, limits=kit.limits(1, 1))
         assert seen(c.TIMEOUTS, cause=c.SLOW_ORIGIN) == 1
@@ -104,25 +94,14 @@ def test_a_pool_timeout_is_a_timeout_and_a_wait(kit):
 @kits(colours=["asyncio", "trio"])
 def test_a_cancelled_wait_is_abandoned(kit):
     """The caller went away while it waited for a connection."""
-
-    def script(peer):
-        peer.request()
-        peer.reached("held")
-        peer.wait("go")
-        peer.respond(200, b"ok")
-
-    with Server(script) as server:
+    with Server(held) as server:
 
         async def story(driver):
-            async with anyio.create_task_group() as group:
-                group.start_soon(driver.get, server.url())
-                await reached(server, "held")
-                async with anyio.create_task_group() as waiting:
-                    waiting.start_soon(driver.get, server.url())
-                    while not kit.scrape()(c.PENDING):
-                        await anyio.lowlevel.checkpoint()
-                    waiting.cancel_scope.cancel()
-                server.gate("go").set()
+            async with holding(driver, server), anyio.create_task_group() as waiting:
+                waiting.start_soon(driver.get, server.url())
+                while not kit.scrape()(c.PENDING):
+                    await anyio.lowlevel.checkpoint()
+                waiting.cancel_scope.cancel()
 
         seen = kit.run(story, limits=kit.limits(1, 1))
         name = "Cancelled" if kit.colour == "trio" else "CancelledError"

@@ -5,7 +5,6 @@ import json
 import logging
 import threading
 import time
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,19 +13,11 @@ import anyio.lowlevel
 import pytest
 
 import poolscope
-from driving import AsyncDriver, SyncDriver, kits, reached, together
+from driving import AsyncDriver, SyncDriver, held, holding, kits, reached, together
 from harness import HttpProxy, Server, client_context, server_context, stranger_context
 from poolscope import _contract as c
 
 COLOURS = ["asyncio", "sync"]
-
-
-def held(peer):
-    """Answers once a gate opens."""
-    for _ in peer.requests():
-        peer.reached("held")
-        peer.wait("go")
-        peer.respond(200, b"ok")
 
 
 async def denied(kit, driver, url, seconds=0.15, **options):
@@ -64,18 +55,6 @@ async def first_part(kit, response):
         parts = response.aiter_raw()
         await anext(parts)
     return parts
-
-
-@asynccontextmanager
-async def holding(driver, server, url=None, get=None):
-    """A request holds a slot inside the block."""
-    async with anyio.create_task_group() as group:
-        group.start_soon(together, partial(get or driver.get, url or server.url()))
-        await reached(server, "held")
-        try:
-            yield
-        finally:
-            server.gate("go").set()
 
 
 async def by_slow_origin(kit, driver, origin, other):
