@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup wheelhouse tools fix check test oldest proof soak demo bench docs build
+.PHONY: help setup wheelhouse tools fix check test oldest proof matrix soak demo bench docs build
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -68,6 +68,9 @@ oldest: .venv-oldest/.done ## run the transports' and sinks' tests with the olde
 
 proof: setup tools ## run what takes long, and write down what it found
 	$(BIN)/python tests/alerting/mutants.py
+
+matrix: setup ## run the transports' and sinks' tests with other versions (some alone: MATRIX=0.27.2)
+	$(BIN)/python tests/proof/matrix.py $(MATRIX)
 
 MINUTES ?= 10
 soak: setup ## break connections every way for MINUTES (10), then judge: laws, logs, memory, descriptors
