@@ -1,5 +1,7 @@
 """`tests/` is on the path (pytest puts it there): tests import `harness`, `transparency`."""
 
+import gc
+
 import pytest
 
 from driving import Kit
@@ -22,6 +24,15 @@ def pytest_collection_modifyitems(items):
 def kit(request):
     """A flavour and a colour, from `driving.kits`."""
     return Kit(*request.param)
+
+
+@pytest.fixture(scope="module")
+def quick_collections():
+    """For tests that collect garbage again and again: what was there before them is not looked at each time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -176,3 +177,18 @@ async def holding(driver, server, url=None, get=None):
             yield
         finally:
             server.gate("go").set()
+
+
+async def cancelled_everywhere(driver, url):
+    """Send 120 requests, ten at a time, each cancelled a few steps of the event loop further on."""
+
+    async def impatient(checkpoints):
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(driver.get, url)
+                for _ in range(checkpoints):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+
+    for first in range(12):
+        await together(*[partial(impatient, first + n) for n in range(10)])

@@ -7,7 +7,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from driving import held, holding, kits, reached, together
+from driving import cancelled_everywhere, held, holding, kits, reached, together
 from harness import Server
 from poolscope import _contract as c
 
@@ -140,16 +140,7 @@ def test_the_pool_has_the_last_word_on_cancelled_requests(kit):
     with Server(script) as server:
 
         async def story(driver):
-            async def impatient(checkpoints):
-                with anyio.CancelScope() as scope:
-                    async with anyio.create_task_group() as group:
-                        group.start_soon(driver.get, server.url())
-                        for _ in range(checkpoints):
-                            await anyio.lowlevel.checkpoint()
-                        scope.cancel()
-
-            for first in range(12):
-                await together(*[partial(impatient, first + n) for n in range(10)])
+            await cancelled_everywhere(driver, server.url())
             pool = driver.transport._pool
             seen = kit.scrape()
             busy = [one for one in pool.connections if not one.is_idle() and not one.is_closed()]

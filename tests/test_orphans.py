@@ -11,7 +11,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 
-from driving import kits, reached, together
+from driving import cancelled_everywhere, kits, reached, together
 from harness import H2Server, HttpProxy, Server, client_context, server_context, stranger_context
 from poolscope import _contract as c
 from poolscope import _events as e
@@ -116,16 +116,7 @@ def test_after_a_storm_of_cancels_the_gauge_is_the_pool_s_own_word(kit, monkeypa
     with Server(script) as server:
 
         async def story(driver):
-            async def impatient(checkpoints):
-                with anyio.CancelScope() as scope:
-                    async with anyio.create_task_group() as group:
-                        group.start_soon(driver.get, server.url())
-                        for _ in range(checkpoints):
-                            await anyio.lowlevel.checkpoint()
-                        scope.cancel()
-
-            for first in range(12):
-                await together(*[partial(impatient, first + n) for n in range(10)])
+            await cancelled_everywhere(driver, server.url())
             busy = [one for one in driver.transport._pool.connections if not one.is_idle() and not one.is_closed()]
             assert kit.scrape()(c.ORPHANED) == len(busy)
             if kit.newer_core:

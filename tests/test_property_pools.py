@@ -319,15 +319,7 @@ class SyncPools(Pools):
             self.faults.__exit__()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _quick_collections():
-    """What exists before need not be looked at in each collection of garbage."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.timeout(0 if LONG else 120)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("colour", ["asyncio", "trio", "sync"])

@@ -4,8 +4,6 @@ Each scenario runs bare and wrapped, and everything observed is compared: answer
 chains, the calls on the network in order, the pool's states, what the servers saw.
 """
 
-import gc
-
 import pytest
 
 from transparency.colours import COLOURS, FLAVOURS
@@ -14,18 +12,11 @@ from transparency.run import observed
 from transparency.scenarios import SCENARIOS
 from transparency.subjects import bare, with_sink, without_sinks
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 # Threads share httpcore's HTTP/2 connections badly: bare, too, one run in a hundred has a request that fails with
 # LocalProtocolError or KeyError. Where that was not so, the wrapped transport has to show the same once.
 TRIES = {("sync", "http2_together"): 5}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_collections():
-    """Each run collects what it left behind; what was there before need not be looked at again and again."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

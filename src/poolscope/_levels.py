@@ -27,10 +27,8 @@ class Levels:
 def levels_of(pool: Pool) -> dict[OriginTally, Levels]:
     """Count. Called with the pool's lock held."""
     found = {tally: Levels() for tally in pool.tallies.by_label.values()}
-    for checkout in pool.checkouts.copy():
-        if checkout.tally is None:
-            continue  # it came in since the pool was settled
-        levels = found[checkout.tally]
+    for checkout, tally in pool.counted():
+        levels = found[tally]
         levels.active_requests[checkout.method] += 1
         if checkout.state == HOLDING:
             levels.checked_out += 1

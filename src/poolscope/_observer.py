@@ -71,9 +71,7 @@ class Observer(Gate):
             if self._guests.setdefault(connection, checkout) is checkout:
                 return
         self.apply(self.pool.offer, checkout, connection)
-        stream = connection.stream()
-        if stream is not None:
-            stream.arm()
+        connection.arm()
 
     def end(self, checkout: Checkout, *, timed_out: bool = False) -> None:
         """End a request."""

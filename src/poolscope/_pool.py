@@ -12,6 +12,7 @@ from poolscope._plain import count
 from poolscope._records import Checkout, Connection, Target
 from poolscope._seen import Seen
 from poolscope._steps import Steps
+from poolscope._tally import OriginTally
 from poolscope._transitions import DONE
 
 
@@ -60,6 +61,10 @@ class Pool(Steps):
         self.checkouts.add(checkout)
         self.admit(checkout, pooled)
         return checkout
+
+    def counted(self) -> list[tuple[Checkout, OriginTally]]:
+        """Give the requests under way and where each counts, without those that came in since the pool was settled."""
+        return [(checkout, checkout.tally) for checkout in self.checkouts.copy() if checkout.tally is not None]
 
     def settle(self, now: float) -> None:
         """Bring everything that is counted up to now."""

@@ -69,9 +69,9 @@ def read(pool: Pool, live: bool, pooled: bool, now: float) -> Reading:
 def _read_pool(reading: Reading, pool: Pool, live: bool, now: float) -> None:
     numbers, slots = reading.numbers, pool.slots
     key = (pool.name,)
-    known = [checkout for checkout in pool.checkouts.copy() if checkout.tally is not None]
-    waiting = [checkout.entered_at for checkout in known if checkout.state in (WAITING, OFFERED)]
-    holding = [checkout.offered_at for checkout in known if checkout.state == HOLDING]
+    known = pool.counted()
+    waiting = [checkout.entered_at for checkout, _ in known if checkout.state in (WAITING, OFFERED)]
+    holding = [checkout.offered_at for checkout, _ in known if checkout.state == HOLDING]
     numbers[c.IN_USE, key] = slots.in_use
     numbers[c.MAX, key] = pool.max
     numbers[c.IDLE_MAX, key] = pool.idle_max

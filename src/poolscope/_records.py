@@ -169,6 +169,12 @@ class Connection:
         self.setup: Any = None
         self.socket_closed_at: float | None = None
 
+    def arm(self) -> None:
+        """Have its socket, where there is one, report the next write."""
+        stream = self.stream()
+        if stream is not None:
+            stream.arm()
+
     @property
     def occupied(self) -> bool:
         """Whether no other request can have the slot."""

@@ -61,9 +61,7 @@ class Steps:
         if accepted or serves(checkout, connection):
             self.commit(checkout, c.REUSED, checkout.offered_at)
         else:
-            stream = connection.stream()
-            if stream is not None:
-                stream.arm()
+            connection.arm()
 
     def offer(self, checkout: Checkout, connection: Connection, now: float) -> None:
         """Hand a connection over, provisionally."""
