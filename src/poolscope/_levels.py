@@ -1,6 +1,7 @@
 """What is so right now, counted from the live state when somebody looks: it costs no request, and cannot drift."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from poolscope import _contract as c
@@ -43,19 +44,16 @@ def levels_of(pool: Pool) -> dict[OriginTally, Levels]:
     return found
 
 
-def points_of(pool: str, tally: OriginTally, levels: Levels) -> dict[Point, float]:
+def points_of(pool: str, tally: OriginTally, levels: Levels) -> Iterator[tuple[Point, float]]:
     """Give one origin's levels by metric and label values; what was ever above zero stays, at zero."""
     labels = (pool, tally.address, tally.port)
-    points: dict[Point, float] = {
-        (c.PENDING, labels): levels.pending,
-        (c.CHECKED_OUT, labels): levels.checked_out,
-        (c.ESTABLISHING, labels): levels.establishing,
-    }
+    yield (c.PENDING, labels), levels.pending
+    yield (c.CHECKED_OUT, labels), levels.checked_out
+    yield (c.ESTABLISHING, labels), levels.establishing
     for protocol in tally.protocols:
         for state in c.STATES:
-            points[c.OPEN_CONNECTIONS, (*labels, state, protocol)] = levels.open[state, protocol]
+            yield (c.OPEN_CONNECTIONS, (*labels, state, protocol)), levels.open[state, protocol]
     if tally.address:
         methods = {"GET"} | levels.active_requests.keys() | {kind[0] for kind in tally.request_duration}
         for method in methods:
-            points[c.ACTIVE_REQUESTS, (tally.address, tally.port, method)] = levels.active_requests[method]
-    return points
+            yield (c.ACTIVE_REQUESTS, (tally.address, tally.port, method)), levels.active_requests[method]

@@ -19,13 +19,6 @@ def new_lock() -> threading.Lock:
     return lock
 
 
-def new_reentrant_lock() -> Any:
-    """Make a lock that the thread which holds it may take again."""
-    lock = threading.RLock()
-    _made.add(lock)
-    return lock
-
-
 def _free_all() -> None:
     for lock in _made:
         lock._at_fork_reinit()  # noqa: SLF001 - what CPython's own modules do to theirs

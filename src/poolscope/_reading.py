@@ -5,6 +5,7 @@ that one full pool is not hidden by an empty one; ages are those of the oldest.
 """
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from poolscope import _contract as c
 from poolscope._levels import levels_of, points_of
@@ -45,6 +46,13 @@ class Reading:
             known = self.histograms.get(point)
             self.histograms[point] = histogram if known is None else known.plus(histogram)
 
+    def by_metric(self) -> dict[c.Metric, list[Point]]:
+        """Give the points of each metric that has some."""
+        points: dict[c.Metric, list[Point]] = {}
+        for point in chain(self.numbers, self.histograms):
+            points.setdefault(point[0], []).append(point)
+        return points
+
 
 def read(pool: Pool, live: bool, pooled: bool, now: float) -> Reading:
     """Copy a pool's points. Called with the pool's lock held.
@@ -52,11 +60,12 @@ def read(pool: Pool, live: bool, pooled: bool, now: float) -> Reading:
     live: somebody can still use the pool. pooled: False where only whole requests are seen.
     """
     reading = Reading()
-    numbers = reading.numbers
+    numbers, same = reading.numbers, pool.tallies.points.setdefault
     for tally, levels in levels_of(pool).items():
-        numbers.update(tally.counters(pool.name))
-        numbers.update(points_of(pool.name, tally, levels))
-        reading.histograms.update((at, histogram.copy()) for at, histogram in tally.histograms(pool.name))
+        for at, value in chain(tally.counters(pool.name), points_of(pool.name, tally, levels)):
+            numbers[same(at, at)] = value
+        for at, histogram in tally.histograms(pool.name):
+            reading.histograms[same(at, at)] = histogram.copy()
     if pooled:
         _read_pool(reading, pool, live, now)
         return reading

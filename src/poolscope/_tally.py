@@ -70,7 +70,11 @@ class Histogram:
 
     def copy(self) -> "Histogram":
         """Give a histogram that later observations do not change."""
-        return self.plus(Histogram(self.bounds))
+        same = Histogram(self.bounds)
+        same.counts = self.counts.copy()
+        same.sum = self.sum
+        same.exemplars = self.exemplars.copy() if self.exemplars else None
+        return same
 
     @property
     def count(self) -> int:

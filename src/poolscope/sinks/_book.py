@@ -6,9 +6,10 @@ number of pools that were ever made.
 
 from collections.abc import Callable
 
-from poolscope._locks import new_reentrant_lock
+from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._subscription import ObservedPool
+from poolscope.sinks._unhurried import unhurried
 
 Cut = Callable[[], None]
 
@@ -35,7 +36,7 @@ class Book:
         self._pools: list[ObservedPool] = []
         self._gone = Reading()
         self._sweep_at = _SWEEP_AT
-        self._lock = new_reentrant_lock()  # reading a pool may deliver its last events, to a sink that reads, too
+        self._lock = new_lock()  # not held while a pool is read: whoever makes a client waits for it
 
     def add(self, pool: ObservedPool) -> None:
         """Know a pool from now on. A second time changes nothing."""
@@ -43,10 +44,12 @@ class Book:
             if pool in self._pools:
                 return
             self._pools.append(pool)
-            if len(self._pools) > self._sweep_at:  # a client per request, and nobody who reads
-                for other in list(self._pools):
+            many = len(self._pools) > self._sweep_at  # a client per request, and nobody who reads
+        if many:
+            for other in self.pools:
+                if not other.owned:
                     self._read(other)
-                self._sweep_at = max(_SWEEP_AT, 2 * len(self._pools))
+            self._sweep_at = max(_SWEEP_AT, 2 * len(self._pools))
 
     @property
     def pools(self) -> list[ObservedPool]:
@@ -56,18 +59,26 @@ class Book:
 
     def read(self) -> Reading:
         """Give everything counted, each pool as it was at one moment."""
+        total = Reading()
         with self._lock:
-            total = Reading()
             total.add(self._gone)
-            for pool in list(self._pools):
-                total.add(self._read(pool))
-            return total
+            pools = list(self._pools)
+        for pool in unhurried(pools):
+            total.add(self._read(pool))
+        return total
 
     def _read(self, pool: ObservedPool) -> Reading:
-        owned = pool.owned
+        over = not pool.owned and pool.at_rest
         reading = pool.read(self._cut(pool))
-        if not owned and pool.at_rest:
+        if over:
+            self._forget(pool, reading)
+        return reading
+
+    def _forget(self, pool: ObservedPool, reading: Reading) -> None:
+        """Let a pool go that nobody can use any more. reading: one after which nothing could happen in it."""
+        with self._lock:
+            if pool not in self._pools:  # another collection was faster
+                return
             self._pools.remove(pool)
             self._gone.add(reading)
-            self._tell_gone(pool)
-        return reading
+        self._tell_gone(pool)

@@ -7,7 +7,7 @@
 """
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,12 +18,15 @@ from opentelemetry.trace import TracerProvider
 from poolscope import _contract as c
 from poolscope._events import Event, RequestEnded
 from poolscope._locks import new_lock
+from poolscope._reading import Reading
 from poolscope._records import Checkout
 from poolscope._subscription import Handlers, ObservedPool, Subscription
+from poolscope._tally import Point
 from poolscope.sinks import _rivals
 from poolscope.sinks._book import Book, Cut
 from poolscope.sinks._measurements import MEASURES, NO_TRACE, PlainRecorder, attributes, measured_events
 from poolscope.sinks._tracing import Mode, Tracing, Until
+from poolscope.sinks._unhurried import unhurried
 
 _BATCH = 24
 """Events and plain requests that wait before they are recorded: so few that it blocks for milliseconds only."""
@@ -111,7 +114,8 @@ class _Backend:
         self._name = f"OpenTelemetrySink(meter_provider={provider!r})"  # not the provider: it may go, and we with it
         self._measured: WeakKeyDictionary[ObservedPool, _Measured] = WeakKeyDictionary()
         self._book = Book(self._cut, self._gone)
-        self._points: dict[c.Metric, list[Observation]] | None = None
+        self._reading = Reading()
+        self._points: dict[c.Metric, list[Point]] | None = None
         self._served: set[c.Metric] = set()
         self._active = False
         self.hold_until = 0.0
@@ -161,24 +165,21 @@ class _Backend:
             for pool in self._book.pools:
                 pool.subscribe([self])
 
-    def _observations(self, metric: c.Metric) -> list[Observation]:
+    def _observations(self, metric: c.Metric) -> Iterator[Observation]:
         if self._points is None or metric in self._served:
-            self._points = self._collect()
+            self._collect()
             self._served.clear()
         self._served.add(metric)
-        return self._points.get(metric, [])
+        return _each(self._reading, (self._points or {}).get(metric, []))
 
-    def _collect(self) -> dict[c.Metric, list[Observation]]:
+    def _collect(self) -> None:
         """Read every pool, and record what was measured up to that moment."""
         self.hold_until = time.monotonic() + _COLLECTION_SECONDS
-        reading = self._book.read()
+        self._reading = self._book.read()
         for measured in list(self._measured.values()):
             measured.record()
         self.hold_until = time.monotonic() + _COLLECTION_SECONDS
-        points: dict[c.Metric, list[Observation]] = {}
-        for (metric, labels), value in reading.numbers.items():
-            points.setdefault(metric, []).append(Observation(value, attributes(metric, labels)))
-        return points
+        self._points = self._reading.by_metric()
 
     def _cut(self, pool: ObservedPool) -> Cut | None:
         measured = self._measured.get(pool)
@@ -188,6 +189,12 @@ class _Backend:
         measured = self._measured.pop(pool, None)
         if measured is not None:
             measured.record()
+
+
+def _each(reading: Reading, points: list[Point]) -> Iterator[Observation]:
+    """Give a reading's points, each made when it is asked for: all at once would start the garbage collector."""
+    for point in unhurried(points):
+        yield Observation(reading.numbers[point], attributes(*point))
 
 
 class _Measured(Subscription):
@@ -225,7 +232,7 @@ class _Measured(Subscription):
         """Record what was set aside; then a batch that was taken before is recorded, too."""
         with self._recording:
             due, self._due = self._due, []
-            for event in due:
+            for event in unhurried(due):
                 self.handlers[type(event)](event)
 
     def _take(self, most: int) -> list[Event | Checkout]:

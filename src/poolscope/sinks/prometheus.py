@@ -4,7 +4,7 @@ In prometheus_client's multi-process mode collectors do not run, so there native
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -12,7 +12,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
+from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import floatToGoString
 
 from poolscope import _contract as c
@@ -20,11 +20,12 @@ from poolscope import _events as e
 from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._subscription import Handlers, ObservedPool, Subscription
-from poolscope._tally import Histogram, LabelValues
+from poolscope._tally import Histogram, Point
 from poolscope.sinks import _multiprocess, _rivals
 from poolscope.sinks._book import Book
 from poolscope.sinks._measurements import MEASURES
 from poolscope.sinks._noting import Noting, tracer_is_set
+from poolscope.sinks._unhurried import unhurried
 from poolscope.sinks.opentelemetry import providers_in_use
 
 logger = logging.getLogger("poolscope")
@@ -85,7 +86,7 @@ class PoolCollector(Collector):
         self._registry = ref(registry)  # weakly: it holds us
         self._metrics = [metric for metric in c.METRICS if opt_in or not metric.opt_in]
         self._book = Book()
-        self._opted_in = Reading() if opt_in else None
+        self._opted_in: dict[Point, Histogram] | None = {} if opt_in else None
         self._recording = new_lock()
         self._told = False
         self._noting = Noting()
@@ -107,8 +108,7 @@ class PoolCollector(Collector):
         for metric, value, labels in MEASURES[type(event)](event):
             if metric.opt_in and self._opted_in is not None:
                 with self._recording:
-                    known = self._opted_in.histograms.setdefault((metric, labels), Histogram(metric.buckets))
-                    known.observe(value)
+                    self._opted_in.setdefault((metric, labels), Histogram(metric.buckets)).observe(value)
 
     def describe(self) -> Iterator[Metric]:
         """Name what is collected, so that the registry refuses anybody else's metric of the same name."""
@@ -125,20 +125,41 @@ class PoolCollector(Collector):
         reading = self._book.read()
         if self._opted_in is not None:
             with self._recording:
-                reading.add(self._opted_in)
-        families = _families(reading)
-        yield from (families[metric] for metric in self._metrics if metric in families)
+                reading.histograms.update((point, known.copy()) for point, known in self._opted_in.items())
+        points = reading.by_metric()
+        for metric in self._metrics:
+            if metric in points:
+                family = _family(metric)
+                family.samples = _Samples(metric, points[metric], reading)
+                yield family
 
 
-def _families(reading: Reading) -> dict[c.Metric, Any]:
-    families: dict[c.Metric, Any] = {}
-    for (metric, labels), value in reading.numbers.items():
-        family = families.get(metric) or families.setdefault(metric, _family(metric))
-        family.add_metric(_texts(labels), value)
-    for (metric, labels), histogram in reading.histograms.items():
-        family = families.get(metric) or families.setdefault(metric, _family(metric))
-        family.add_metric(_texts(labels), buckets=_cumulative(histogram), sum_value=histogram.sum)
-    return families
+class _Samples(Sequence[Sample]):
+    """One metric's samples, each made when it is asked for: all of them at once would start the garbage collector."""
+
+    def __init__(self, metric: c.Metric, points: list[Point], reading: Reading) -> None:
+        self._metric = metric
+        self._points = points
+        self._reading = reading
+
+    def __iter__(self) -> Iterator[Sample]:
+        family = _family(self._metric)
+        bounds = [floatToGoString(bound) for bound in (*self._metric.buckets, float("inf"))]  # type: ignore[no-untyped-call]
+        for point in unhurried(self._points):
+            texts = [str(label) for label in point[1]]
+            if self._metric.kind == "histogram":
+                histogram = self._reading.histograms[point]
+                family.add_metric(texts, buckets=_cumulative(histogram, bounds), sum_value=histogram.sum)
+            else:
+                family.add_metric(texts, self._reading.numbers[point])
+            yield from family.samples
+            family.samples.clear()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self)[index]
 
 
 def _family(metric: c.Metric) -> Any:
@@ -147,18 +168,14 @@ def _family(metric: c.Metric) -> Any:
     return kinds.get(metric.kind, GaugeMetricFamily)(metric.prometheus_name, metric.description, labels=labels)
 
 
-def _texts(labels: LabelValues) -> list[str]:
-    return [str(label) for label in labels]
-
-
-def _cumulative(histogram: Histogram) -> list[Any]:
+def _cumulative(histogram: Histogram, bounds: list[str]) -> list[Any]:
     """Give a histogram's buckets; with an exemplar where there is one, which only OpenMetrics shows."""
     total = 0
     buckets: list[Any] = []
     exemplars = histogram.exemplars or {}
-    for index, (bound, count) in enumerate(zip((*histogram.bounds, float("inf")), histogram.counts, strict=True)):
+    for index, (bound, count) in enumerate(zip(bounds, histogram.counts, strict=True)):
         total += count
-        bucket = (floatToGoString(bound), float(total))  # type: ignore[no-untyped-call]
+        bucket = (bound, float(total))
         buckets.append((*bucket, _exemplar(*exemplars[index])) if index in exemplars else bucket)
     return buckets
 
