@@ -70,7 +70,8 @@ class Histogram:
 
     def copy(self) -> "Histogram":
         """Give a histogram that later observations do not change."""
-        same = Histogram(self.bounds)
+        same = Histogram.__new__(Histogram)  # no counts are made that are thrown away: a pool's lock is held
+        same.bounds = self.bounds
         same.counts = self.counts.copy()
         same.sum = self.sum
         same.exemplars = self.exemplars.copy() if self.exemplars else None
