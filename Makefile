@@ -66,8 +66,15 @@ oldest: .venv-oldest/.done ## run the transports' and sinks' tests with the olde
 		pytest-xdist trio trustme
 	touch $@
 
-proof: setup tools ## run what takes long, and write down what it found
+proof: setup tools $(VENV)/.proof ## run what takes long, and write down what it found (MINUTES of soak)
+	$(BIN)/python tests/proof/mutants.py
+	$(BIN)/python tests/proof/matrix.py
 	$(BIN)/python tests/alerting/mutants.py
+	$(BIN)/python tests/proof/long_soak.py --minutes $(MINUTES)
+
+$(VENV)/.proof: $(VENV)/.done
+	$(BIN)/python -m pip install --quiet --group proof
+	touch $@
 
 matrix: setup ## run the transports' and sinks' tests with other versions (some alone: MATRIX=0.27.2)
 	$(BIN)/python tests/proof/matrix.py $(MATRIX)

@@ -15,11 +15,14 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from proof.page import fill
+
 ROOT = Path(__file__).parents[2]
 PLACE = ROOT / ".cache/matrix"
 RESULT = Path(__file__).with_name("matrix.json")
 PAGE = ROOT / "docs/compatibility.md"
-MARKS = ("<!-- make matrix -->\n", "<!-- end -->")
 TESTS = ("moments", "close_reasons", "faults", "sinks", "sinks_equal", "state_machine")
 TOOLS = ("anyio", "gunicorn", "hypercorn", "hypothesis", "pproxy", "pytest", "pytest-timeout", "pytest-xdist", "trio")
 NEWEST = {"opentelemetry-sdk": "", "opentelemetry-exporter-prometheus": "", "prometheus-client": ""}
@@ -119,8 +122,7 @@ def main(*words: str) -> int:
             sys.stdout.write(f"{one.name}: {said}\n")
             sys.stdout.flush()
             RESULT.write_text(json.dumps(results, indent=2) + "\n")
-    inside = re.compile(f"(?<={re.escape(MARKS[0])}).*?(?={re.escape(MARKS[1])})", re.DOTALL)
-    PAGE.write_text(inside.sub(lambda _: table(results), PAGE.read_text()))
+    fill(PAGE, "matrix", table(results))
     return int(wrong > 0)
 
 

@@ -1,0 +1,29 @@
+"""Runs the soak for some minutes and writes soak.json beside this file: what it said, and the sources' hash.
+
+`python tests/proof/long_soak.py --minutes 10`. Exit status 1 where something was wrong.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from proof.matrix import ROOT, sources
+
+RESULT = Path(__file__).with_name("soak.json")
+
+
+def main(*arguments: str) -> int:
+    """Run it, say what it says, and keep that."""
+    command = [sys.executable, ROOT / "tests/soak/soak.py", *arguments]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    sys.stdout.write(done.stdout)
+    if done.stdout:
+        RESULT.write_text(json.dumps({"sources": sources(), "said": done.stdout.splitlines()}, indent=2) + "\n")
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

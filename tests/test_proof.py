@@ -1,0 +1,49 @@
+"""The result files of `make proof` stand for the sources as they are: a core file that has changed fails here."""
+
+import copy
+import json
+
+import pytest
+
+from proof.mutants import PAGE, REASONS, RESULT, core, hash_of, summary, wrong
+
+
+def committed():
+    return json.loads(RESULT.read_text()), json.loads(REASONS.read_text()), {file: hash_of(file) for file in core()}
+
+
+def test_the_mutants_were_run_on_the_core_as_it_is():
+    """Every core file by its hash, every survivor with its reason."""
+    found = wrong(*committed())
+    assert found == [], "run `make proof`"
+
+
+def test_the_page_says_what_was_run():
+    """The counts of the result file, and by name each file that was not run yet."""
+    known, _, _ = committed()
+    assert summary(known) in PAGE.read_text()
+
+
+FAULTS = {
+    "changed since": lambda known, reasons, hashes: hashes.update({first(known): "0" * 64}),
+    "never run": lambda known, reasons, hashes: hashes.update({"_new.py": "0" * 64}),
+    "without a reason": lambda known, reasons, hashes: known["files"][first(known)]["survivors"].append("f: a -> b"),
+    "does not survive": lambda known, reasons, hashes: reasons.setdefault(first(known), {}).update(
+        {"f: a -> b": "why"}
+    ),
+}
+
+
+def first(known):
+    return next(iter(known["files"]))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_gate_trips_on_a_planted_fault(fault):
+    """Each fault is told in a line of its own, and no other is."""
+    facts = copy.deepcopy(committed())
+    before = wrong(*facts)
+    FAULTS[fault](*facts)
+    told = [line for line in wrong(*facts) if line not in before]
+    assert len(told) == 1
+    assert fault in told[0]
