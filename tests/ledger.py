@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+from poolscope._contract import POOL_UNCLOSED
 from poolscope._events import EVENTS
 from poolscope._pool import Pool
 from poolscope._reading import read
@@ -71,7 +72,8 @@ class Ledger:
         """Give each fact as its name, its second, and what it says beyond the origin."""
         told, self.told[:] = list(self.told), []
         for fact in told:
-            assert (fact.pool, fact.address) == ("pool", "" if not fact.port else "shop")
+            whole = type(fact).__name__.startswith("Pool") or getattr(fact, "leak_type", "") == POOL_UNCLOSED
+            assert (fact.pool, fact.address, bool(fact.port)) == ("pool", "" if whole else "shop", not whole)
         return [(type(fact).__name__, fact.at, *(getattr(fact, name) for name in names(fact))) for fact in told]
 
     def counted(self, at, live=True, pooled=True):

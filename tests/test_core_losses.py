@@ -103,7 +103,8 @@ def test_a_pool_that_was_collected_says_how_many_it_left_open():
     ledger.facts()
     ledger.losses.collected(2, 3.0)
     assert ledger.facts() == [("Leaked", 3.0, c.POOL_UNCLOSED, 2, 0.0, "", None)]
-    assert ledger.counted(4.0)["leaks", c.POOL_UNCLOSED] == 1
+    ledger.losses.collected(1, 3.5)
+    assert ledger.counted(4.0)["leaks", c.POOL_UNCLOSED] == 2
 
 
 def test_an_active_connection_of_nobody_is_orphaned_until_it_is_idle():
@@ -209,3 +210,28 @@ def test_connections_older_than_the_instrumentation_are_unseen():
     ledger.losses.kept = lambda: {id(one.probe()) for one in ledger.pool.slots.taken.values()} | {1, 2}
     assert ledger.losses.unseen() == 2
     assert picture(ledger.pool, 5.0, 2.0).unseen == 2
+
+
+def test_a_pool_that_was_told_nothing_loses_nothing():
+    """No limit of a hold, no list of the pool's connections."""
+    ledger = Ledger()
+    ledger.hold(1.0)
+    ledger.open(1.0)
+    ledger.pool.losses.look(ledger.pool.checkouts.copy(), 1000.0)
+    assert (ledger.pool.losses.lost, set(ledger.pool.losses.leaks.values())) == (set(), {0})
+
+
+@pytest.mark.parametrize(("protocol", "phase"), [("1.1", "sending"), ("2", "awaiting headers"), ("", "connecting")])
+def test_a_leak_says_what_its_request_was_about(protocol, phase):
+    """By its connection's state and protocol, as a snapshot would."""
+    ledger = desk(limit=5.0)
+    request = ledger.request(1.0, "POST")
+    connection = ledger.open(1.0, protocol) if protocol else ledger.reserve(1.0)
+    ledger.pool.offer(request, connection, 1.0)
+    if protocol:
+        ledger.pool.write(request, connection, 1.0)
+    else:
+        ledger.pool.connect(request, connection, 1.0)
+    ledger.facts()
+    ledger.look(9.0)
+    assert ledger.facts() == [("Leaked", 9.0, c.HELD_TOO_LONG, 1, 8.0, phase, request)]

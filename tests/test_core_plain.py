@@ -57,6 +57,18 @@ def test_ended_plain_requests_are_counted_once_all_together():
     assert (here.requests, here.idle_at, there.requests, there.idle_at) == (3, 6.5, 1, 8.0)
 
 
+def test_one_that_lost_its_connection_as_it_ended_keeps_nobody_from_being_counted():
+    """It has no connection to count at; those after it have."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    refused, fine = ledger.guest(1.0, connection), ledger.guest(1.5, connection)
+    ledger.leave(refused, 2.0)
+    ledger.leave(fine, 3.0)
+    refused.connection = None
+    ledger.pool.fold(4.0)
+    assert ledger.counted(5.0)["use_time",] == (1, 1.5)
+
+
 def test_whoever_asked_for_whole_requests_is_given_each_that_was_plain():
     """One that was taken in while it ended is told step by step instead, at the second of its end."""
     ledger = Ledger()
@@ -264,3 +276,62 @@ def test_a_plain_request_that_fails_ends_step_by_step():
         "RequestEnded",
     ]
     assert (ledger.pool.checkouts, connection.engaged, connection.plain) == (set(), None, True)
+
+
+def test_a_request_that_is_told_step_by_step_is_not_plain():
+    """A sink that asked for each step hears each: no connection takes it as a guest."""
+    assert Ledger().request(1.0).plain is False
+
+
+def test_a_request_that_was_taken_in_while_it_ended_leaves_its_connection_idle():
+    """At its own end's second; one whose connection never accepted it gave up its wait, and timed out nowhere."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    request = ledger.guest(1.0, connection)
+    ledger.leave(request, 2.0)
+    ledger.pool.engage(request)
+    ledger.facts()
+    ledger.pool.fold(9.0)
+    assert ledger.facts()[0] == ("ConnectionIdled", 2.0, connection.id, "1.1")
+    unaccepted = ledger.guest(10.0, connection)
+    connection.probe().idle = True
+    ledger.leave(unaccepted, 11.0, status="")
+    ledger.pool.engage(unaccepted)
+    ledger.facts()
+    ledger.pool.fold(12.0)
+    assert ledger.facts()[0] == ("Abandoned", 11.0, 1.0, "", None)
+
+
+def test_a_look_between_two_moments_of_an_end_leaves_the_request_to_its_end():
+    """Its end is noted and it is not yet among the ended: it is counted by the next fold, as a plain one."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    request = ledger.guest(1.0, connection)
+    request.status, request.ended_at = 200, 2.0
+    ledger.pool.settle(3.0)
+    assert request.plain
+    ledger.leave(request, 2.0)
+    ledger.pool.settle(4.0)
+    assert ledger.counted(5.0)["use_time",] == (1, 1.0)
+
+
+def test_one_that_ends_while_others_are_counted_is_counted_with_the_next():
+    """Another thread may append between any two of our lines."""
+    ledger = Ledger()
+    first, second = ledger.idle(0.0), ledger.idle(0.0)
+    late = ledger.guest(1.0, second)
+    late.status, late.ended_at = 200, 3.0
+
+    class Shared(list):
+        def __getitem__(self, index):
+            found = super().__getitem__(index)
+            if late not in self:
+                self.append(late)
+            return found
+
+    ledger.pool.ended = Shared()
+    ledger.leave(ledger.guest(1.0, first), 2.0)
+    ledger.pool.fold(4.0)
+    assert ledger.counted(5.0)["use_time",] == (1, 1.0)
+    ledger.pool.fold(6.0)
+    assert ledger.counted(7.0)["use_time",] == (2, 3.0)

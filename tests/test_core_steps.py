@@ -602,3 +602,10 @@ def test_a_guest_that_came_a_moment_too_late_takes_no_slot_twice():
     ledger.guest(2.0, connection)
     ledger.pool.end(request, True, False, 3.0)
     assert (ledger.pool.slots.guests, ledger.pool.slots.busy) == ({}, 0)
+
+
+def test_a_slot_for_an_origin_without_a_port_counts_at_its_schemes():
+    """The scheme says which."""
+    ledger = Ledger()
+    connection = ledger.pool.reserve(b"https", b"shop", None, set(), 1.0)
+    assert (connection.tally.address, connection.tally.port) == ("shop", "443")

@@ -31,15 +31,15 @@ REASONS = Path(__file__).with_name("equivalent.json")
 NO_LOGIC = ("__init__.py", "_contract.py", "_events.py", "_diagnose.py", "sinks/__init__.py")
 """Names, constants and records; what asks the diagnosis, which is no part of the core."""
 TESTS = (
-    *("core_counts", "core_losses", "core_plain", "core_steps", "state_machine"),
+    *("core_counts", "core_events", "core_gate", "core_losses", "core_plain", "core_steps", "state_machine"),
     *("moments", "close_reasons", "faults", "hostile", "instrument", "leaks", "orphans", "own_faults"),
     *("sinks", "sinks_equal", "sinks_raising", "verdict", "verdict_rules"),
     *("spans", "spans_exemplars", "spans_manners", "spans_parents"),
 )
 SLOW = "trio or hundred_thousand or twenty_a_pool or under_load or test_both_sinks or sample_is or label_is"
 """Of these, the tests that are not asked: another colour, or seconds of work that kill nothing more."""
-ROUNDS_SECONDS = (2, 12)
-"""How much of the tests' time a mutant is given; who survives the first round goes into the second."""
+PATIENCE_SECONDS = 4
+"""How much of the tests' time a mutant is given."""
 
 
 def core() -> list[str]:
@@ -93,13 +93,7 @@ def try_all(arena, file: str) -> dict:
     path = COPY / "src/poolscope" / file
     module = "poolscope." + file.removesuffix(".py").replace("/", ".")
     every = mutants(path)
-    reasons, verdicts = load(REASONS), {}
-    equal = [m for m in every if explained(file, m.name, reasons)]
-    alive = [m for m in every if not explained(file, m.name, reasons)]
-    for seconds in ROUNDS_SECONDS:
-        for trial in arena.judge(path, module, [*alive, *equal], seconds):
-            verdicts[trial.mutant.name] = trial.verdict
-        alive, equal = [m for m in alive if verdicts[m.name] == "survived"], []
+    verdicts = {t.mutant.name: t.verdict for t in arena.judge(path, module, every, PATIENCE_SECONDS)}
     counts = Counter(verdicts.values())
     assert len(verdicts) == len(every)
     return {
