@@ -84,19 +84,23 @@ def test_a_collection_makes_its_samples_one_by_one(collect, made):
 
 
 class SlowClock:
-    """A clock on which each thing takes so long that a rest is due after it. It counts the rests."""
+    """A clock on which each thing takes so long that a rest is due after it, and a rest as long as asked for here."""
 
-    def __init__(self):
+    def __init__(self, rest_seconds=0.0):
         self.now = 0.0
         self.rests = 0
+        self._rest_seconds = rest_seconds
+        self._rested = False
 
     def monotonic(self):
-        self.now += 2 * _unhurried._WORK_SECONDS
+        self.now += self._rest_seconds if self._rested else 2 * _unhurried._WORK_SECONDS
+        self._rested = False
         return self.now
 
     def sleep(self, seconds):
         assert seconds == _unhurried._REST_SECONDS
         self.rests += 1
+        self._rested = True
 
 
 @pytest.mark.parametrize("collect", [Pools.scrape, Pools.export])
@@ -116,6 +120,15 @@ def test_a_collection_rests_for_others_but_not_in_the_thread_of_an_event_loop(mo
 
     asyncio.run(in_a_loop())
     assert _unhurried.time.rests == POOLS + each
+
+
+def test_a_collection_that_others_keep_waiting_works_for_as_long_as_it_waited(monkeypatch):
+    """Beside threads that compute it would else come to its end too late: for its scraper, or for the histograms that
+    an export reads last.
+    """
+    monkeypatch.setattr(_unhurried, "time", SlowClock(rest_seconds=20 * _unhurried._WORK_SECONDS))
+    assert list(_unhurried.unhurried(range(100))) == list(range(100))
+    assert 5 <= _unhurried.time.rests <= 10
 
 
 class Through:

@@ -33,7 +33,7 @@ _BATCH = 24
 _HELD_AT_MOST = 4096
 """Measurements that may wait for a collection to be over. Those past it, and these later, are recorded in batches."""
 _COLLECTION_SECONDS = 2.0
-"""How long after its first callback a collection may still read the histograms: long, for a machine that is busy."""
+"""How long after a callback of ours a collection may still read the histograms: long, for a machine that is busy."""
 
 _backends: "WeakKeyDictionary[MeterProvider, _Backend]" = WeakKeyDictionary()
 _lock = new_lock()
@@ -170,6 +170,7 @@ class _Backend:
             self._collect()
             self._served.clear()
         self._served.add(metric)
+        self.hold_until = time.monotonic() + _COLLECTION_SECONDS
         return _each(self._reading, (self._points or {}).get(metric, []))
 
     def _collect(self) -> None:
@@ -178,7 +179,6 @@ class _Backend:
         self._reading = self._book.read()
         for measured in list(self._measured.values()):
             measured.record()
-        self.hold_until = time.monotonic() + _COLLECTION_SECONDS
         self._points = self._reading.by_metric()
 
     def _cut(self, pool: ObservedPool) -> Cut | None:
