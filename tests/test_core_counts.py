@@ -224,20 +224,21 @@ def test_levels_that_were_above_zero_stay_at_zero():
 
 def test_the_picture_says_who_holds_what_and_who_waits():
     """Oldest first, longest wait first, limits as they were given, each origin by itself."""
-    ledger = Ledger(5, None)
+    ledger = Ledger(5, 4)
     pool = ledger.pool
     old, first = ledger.hold(2.0, ledger.open(1.0), "POST")
     young, second = ledger.hold(3.0, ledger.open(1.5, port=81))
     ledger.idle(1.75, port=81)
     ledger.pool.slots.connecting(ledger.reserve(4.0), None, 4.0)
     for entered in (6.0, 5.0):
-        ledger.request(entered)
+        offered = ledger.request(entered)
+    pool.offer(offered, ledger.idle(1.75, port=81), 6.0)
     old.place, old.runner, old.phase = "shop.py:7", "task", c.STREAMING
     old.trace = SimpleNamespace(span_context=SimpleNamespace(trace_id=0xAB))
     seen = picture(pool, 7.0, 10.0)
-    assert (seen.name, seen.max_connections, seen.max_idle_connections) == ("pool", 5, None)
+    assert (seen.name, seen.max_connections, seen.max_idle_connections) == ("pool", 5, 4)
     assert (seen.keepalive_expiry_seconds, seen.taken_at, seen.unseen) == (7.0, 10.0, 0)
-    assert (seen.in_use, seen.active, seen.idle, seen.establishing, seen.waiting) == (3, 2, 1, 1, 2)
+    assert (seen.in_use, seen.active, seen.idle, seen.establishing, seen.waiting) == (3, 2, 2, 1, 2)
     assert (seen.waiting_seconds, seen.lost, seen.orphaned, seen.at_rest) == ((5.0, 4.0), (), 0, False)
     one, other = seen.held
     assert (one.connection_id, one.address, one.port, one.protocol) == (first.id, "shop", "80", "1.1")
@@ -247,9 +248,9 @@ def test_the_picture_says_who_holds_what_and_who_waits():
     assert (other.phase, young.phase) == ("awaiting headers", "requesting")
     assert [tuple(getattr(origin, name) for name in origin.__slots__) for origin in seen.origins] == [
         ("shop", "80", 1, 0, 1, 2, 9.0),
-        ("shop", "81", 1, 1, 0, 0, 8.5),
+        ("shop", "81", 1, 2, 0, 0, 8.5),
     ]
-    assert str(seen) == "pool 'pool': 3/5 in use (2 active, 1 establishing), 1 idle, 2 waiting"
+    assert str(seen) == "pool 'pool': 3/5 in use (2 active, 1 establishing), 2 idle, 2 waiting"
 
 
 def test_a_picture_at_rest_and_with_lost_slots():

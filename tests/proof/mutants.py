@@ -30,12 +30,22 @@ RESULT = Path(__file__).with_name("mutants.json")
 REASONS = Path(__file__).with_name("equivalent.json")
 NO_LOGIC = ("__init__.py", "_contract.py", "_events.py", "_diagnose.py", "sinks/__init__.py")
 """Names, constants and records; what asks the diagnosis, which is no part of the core."""
-TESTS = (
-    *("core_counts", "core_events", "core_gate", "core_losses", "core_plain", "core_steps", "state_machine"),
+EXACT = (
+    *("core_counts", "core_events", "core_gate", "core_losses", "core_plain", "core_steps", "core_trace"),
+    "state_machine",
+)
+"""The tests that ask for exact numbers, without a socket: thousands of mutants a minute."""
+REAL = (
     *("moments", "close_reasons", "faults", "hostile", "instrument", "leaks", "orphans", "own_faults"),
     *("sinks", "sinks_equal", "sinks_raising", "verdict", "verdict_rules"),
     *("spans", "spans_exemplars", "spans_manners", "spans_parents"),
 )
+AT_THE_POOL = (
+    *("_body", "_connection_hooks", "_entrance", "_flavour", "_foreign", "_hooks", "_instrument", "_instrumentor"),
+    *("_network", "_observer", "_records", "_seams", "_setup", "_stream_hooks", "_transport"),
+    *("sinks/_multiprocess", "sinks/_rivals", "sinks/_unhurried", "sinks/opentelemetry", "sinks/prometheus"),
+)
+"""The files that are asked about by the tests on real sockets, too."""
 SLOW = "trio or hundred_thousand or twenty_a_pool or under_load or test_both_sinks or sample_is or label_is"
 """Of these, the tests that are not asked: another colour, or seconds of work that kill nothing more."""
 PATIENCE_SECONDS = 4
@@ -164,7 +174,8 @@ def ask(files) -> None:
             sys.stdout.write(f"{file}: {result['killed']} of {result['mutants']} killed, {took}\n")
             sys.stdout.flush()
 
-    names = [f"tests/test_{name}.py" for name in TESTS]
+    sockets = any(file.removesuffix(".py") in AT_THE_POOL for file in files)
+    names = [f"tests/test_{name}.py" for name in (*EXACT, *(REAL if sockets else ()))]
     options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist"]
     pytest.main(
         [

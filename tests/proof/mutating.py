@@ -88,9 +88,9 @@ def mutants(path: Path) -> list[Mutant]:
     seen: Counter[str] = Counter()
     made = []
     for mutation in mutations:
-        if mutation.contained_by_top_level_function is None or is_prose(mutation):
-            continue
         function = mutation.contained_by_top_level_function
+        if not isinstance(function, cst.FunctionDef) or is_prose(mutation):
+            continue
         mutated = deep_replace(function, mutation.original_node, mutation.mutated_node)
         assert isinstance(mutated, cst.FunctionDef)
         new = module.with_changes(body=[with_instead(one, function, mutated) for one in module.body]).code
