@@ -67,7 +67,8 @@ def test_threads_that_all_come_first_are_all_traced(kit):
                     thread.start()
                 for thread in threads:
                     thread.join(20)
-                assert vars(transport._pool)["handle_request"].__self__.own is None
+                transport._pool.handle_request.__self__.remove()
+                assert "handle_request" not in vars(transport._pool)
                 assert transport.observer.tracing is not None
         assert len(tracer.tree().clients) == 160
 

@@ -16,7 +16,7 @@ BUILDERS = ("dashboards/source", "docs/source")
 
 # From the bottom up. A module imports from rows below its own alone; what lies in a package counts as the package.
 LAYERS = [
-    {"_contract", "_events", "_locks", "_transitions", "_tracing"},
+    {"_contract", "_events", "_hooks", "_locks", "_transitions", "_tracing"},
     {"_origins", "_names", "_tally", "_phases", "alerts"},
     {"_journal", "_records", "_tallies"},
     {"_seen", "_slots"},
@@ -28,8 +28,9 @@ LAYERS = [
     {"_subscription"},
     {"_gate"},
     {"_observer"},
-    {"_network", "_foreign"},
-    {"_body", "_connection_proxy", "_entrance"},
+    {"_foreign", "_stream_hooks"},
+    {"_network"},
+    {"_body", "_connection_hooks", "_entrance"},
     {"_flavour", "_seams", "diagnosis", "sinks"},
     {"_setup"},
     {"_transport"},
@@ -187,7 +188,7 @@ def test_a_gate_trips_on_a_planted_fault(fault):
         ("_transport.py", "response = await handle(sent)", "response = await handle(request)"),
         ("_body.py", "await self._inner.aclose()", "await self._inner.aread()"),
         ("_network.py", "await self._inner.connect_tcp(host,", "await self._inner.connect_tcp(port,"),
-        ("_connection_proxy.py", "            self._inner.close()", "            pass"),
+        ("_connection_hooks.py", "            self._close_below(inner)\n", "            pass\n"),
     ],
 )
 def test_one_colour_changed_alone_is_seen(path, old, new):

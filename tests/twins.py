@@ -5,8 +5,9 @@ import ast
 TWINS = {
     "_transport.py": [("AsyncTransport", "SyncTransport")],
     "_body.py": [("AsyncChunks", "Chunks"), ("AsyncGeneratorChunks", "GeneratorChunks"), ("AsyncBody", "Body")],
-    "_network.py": [("AsyncBackendProxy", "BackendProxy"), ("AsyncStreamProxy", "StreamProxy")],
-    "_connection_proxy.py": [("AsyncConnectionProxy", "ConnectionProxy")],
+    "_network.py": [("AsyncBackendProxy", "BackendProxy")],
+    "_stream_hooks.py": [("AsyncStreamHook", "StreamHook")],
+    "_connection_hooks.py": [("AsyncConnectionHook", "ConnectionHook")],
 }
 COLOURS = {
     "AsyncTransport": "SyncTransport",

@@ -2,12 +2,15 @@
 
 1. A body ends its request once: when it is closed, or when it is collected unclosed.
 2. What the inner body yields and raises goes through unchanged.
+3. What else a body may be asked, the inner one answers. httpx's own has nothing to say there, and a class with
+   `__getattr__` would make each attribute cost a detour in CPython.
 
 The body of a plain request (`_plain`) is iterated by the inner iterator itself: should its socket be closed, that says
 what went wrong, and the iterator whether it came to its end.
 """
 
 import sys
+from functools import lru_cache
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 from weakref import ref
@@ -15,10 +18,16 @@ from weakref import ref
 from poolscope import _contract as c
 from poolscope._network import Proxy
 from poolscope._observer import Observer
-from poolscope._records import Checkout, frame_of
+from poolscope._records import Checkout
 
 
-class _Body(Proxy):
+@lru_cache(maxsize=256)
+def body_class(body: type, stream: type) -> type:
+    """Give the class that watches streams of this class: one of a stranger's may have more to say than httpx's own."""
+    return body if stream.__module__.startswith("httpx") else type(body.__name__, (body, Proxy), {})
+
+
+class _Body:
     """The parts of a response's body that have no colour."""
 
     def __init__(self, inner: Any, observer: Observer, checkout: Checkout) -> None:
@@ -30,14 +39,6 @@ class _Body(Proxy):
         if self._checkout.ended_at is None and not sys.is_finalizing():
             self._observer.defer(self._observer.drop, self._checkout)
             self._observer.diagnosis.dropped(self._inner, self._checkout)
-
-    def _end(self) -> None:
-        checkout = self._checkout
-        if checkout.ended_at is None:
-            if checkout.chunks is not None and not checkout.plain:
-                chunks = checkout.chunks()
-                checkout.read = not checkout.cut and (chunks is None or frame_of(chunks) is None)
-            self._observer.end(checkout)
 
 
 class _Chunks:
@@ -133,12 +134,13 @@ class AsyncBody(_Body):
 
     def __aiter__(self) -> Any:
         inner = self._inner.__aiter__()
-        self._checkout.phase = c.STREAMING
-        if self._checkout.plain and type(inner) is AsyncGeneratorType:
-            self._checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
+        checkout = self._checkout
+        checkout.phase = c.STREAMING
+        if checkout.plain and type(inner) is AsyncGeneratorType:
+            checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
             return inner
         chunks = AsyncGeneratorChunks if hasattr(inner, "aclose") else AsyncChunks
-        return chunks(inner, inner.__anext__, self._checkout)
+        return chunks(inner, inner.__anext__, checkout)
 
     async def aclose(self) -> None:
         """Close the body and give the connection back."""
@@ -146,7 +148,7 @@ class AsyncBody(_Body):
         try:
             await self._inner.aclose()
         finally:
-            self._end()
+            self._observer.end(self._checkout)
 
 
 class Body(_Body):
@@ -154,12 +156,13 @@ class Body(_Body):
 
     def __iter__(self) -> Any:
         inner = self._inner.__iter__()
-        self._checkout.phase = c.STREAMING
-        if self._checkout.plain and type(inner) is GeneratorType:
-            self._checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
+        checkout = self._checkout
+        checkout.phase = c.STREAMING
+        if checkout.plain and type(inner) is GeneratorType:
+            checkout.chunks = ref(inner)  # weakly: who stops half-way lets go of it
             return inner
         chunks = GeneratorChunks if hasattr(inner, "close") else Chunks
-        return chunks(inner, inner.__next__, self._checkout)
+        return chunks(inner, inner.__next__, checkout)
 
     def close(self) -> None:
         """Close the body and give the connection back."""
@@ -167,4 +170,4 @@ class Body(_Body):
         try:
             self._inner.close()
         finally:
-            self._end()
+            self._observer.end(self._checkout)

@@ -8,12 +8,11 @@ that the current span is the request's own.
 """
 
 from typing import Any, ClassVar
-from weakref import ref
 
+from poolscope._hooks import Hook
 from poolscope._locks import new_lock
-from poolscope._network import CURRENT
 from poolscope._observer import Observer
-from poolscope._records import Checkout
+from poolscope._records import CURRENT, Checkout
 from poolscope._tracing import Handle, Leave
 
 _watching = new_lock()
@@ -42,22 +41,15 @@ def _watch(observer: Observer) -> None:
             observer.watch_entrance = None
 
 
-class _Entrance:
-    """The parts of a pool's entrance that have no colour. It holds the pool weakly, because the pool holds it.
-
-    own: what stood in for the pool's method before us, None where nothing did.
-    """
+class _Entrance(Hook):
+    """The parts of a pool's entrance that have no colour. method: the name of the pool's."""
 
     method: ClassVar[str]
 
-    def __init__(self, pool: Any, observer: Observer, own: Any) -> None:
-        self._pool = ref(pool)
+    def __init__(self, pool: Any, observer: Observer) -> None:
+        super().__init__(pool)
         self._observer = observer
-        self.own = own
-
-    def _handle(self) -> Any:
-        pool = self._pool()
-        return self.own or getattr(type(pool), self.method).__get__(pool)
+        self._below = self._stand_in(self.method)
 
     def _begin(self, request: Any) -> Checkout | None:
         observer = self._observer
@@ -82,7 +74,7 @@ class _Entrance:
 
 
 class AsyncEntrance(_Entrance):
-    """Stands in for an async pool's own method, on the instance."""
+    """On an async pool."""
 
     method = "handle_async_request"
 
@@ -90,14 +82,14 @@ class AsyncEntrance(_Entrance):
         """Send one request through the pool."""
         checkout = self._begin(request)
         try:
-            return await self._handle()(request)
+            return await self._below(self._inner(), request)
         except BaseException as exc:
             self._left(checkout, exc)
             raise
 
 
 class Entrance(_Entrance):
-    """Stands in for a pool's own method, on the instance."""
+    """On a pool."""
 
     method = "handle_request"
 
@@ -105,7 +97,7 @@ class Entrance(_Entrance):
         """Send one request through the pool."""
         checkout = self._begin(request)
         try:
-            return self._handle()(request)
+            return self._below(self._inner(), request)
         except BaseException as exc:
             self._left(checkout, exc)
             raise

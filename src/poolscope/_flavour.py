@@ -9,20 +9,16 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from poolscope._network import AsyncStreamProxy, StreamProxy
-
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
 
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """One flavour's names. http: httpx or httpx2. core: the httpcore below it. *_stream: our streams, as its own."""
+    """One flavour's names. http: httpx or httpx2. core: the httpcore below it."""
 
     name: str
     http: Any
     core: Any
-    async_stream: Any
-    sync_stream: Any
 
     def owns(self, pool: object) -> bool:
         """Whether the pool's class comes from this flavour's httpcore."""
@@ -43,14 +39,7 @@ def flavour_of(http: ModuleType) -> Flavour:
         raise _unsupported(name, version)
     if name == "httpx" and int(version.partition(".")[0] or 0) >= 1:
         raise _unsupported(name, version)
-    core = import_module(core_name)
-    return Flavour(
-        name,
-        http,
-        core,
-        type("InstrumentedAsyncStream", (AsyncStreamProxy, core.AsyncNetworkStream), {}),
-        type("InstrumentedStream", (StreamProxy, core.NetworkStream), {}),
-    )
+    return Flavour(name, http, import_module(core_name))
 
 
 def _unsupported(name: str, version: str) -> ImportError:

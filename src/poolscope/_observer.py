@@ -12,9 +12,10 @@ from weakref import ref
 
 from poolscope import _contract as c
 from poolscope._gate import Gate
+from poolscope._phases import BODILESS
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
-from poolscope._records import Checkout, Connection
+from poolscope._records import Checkout, Connection, frame_of
 from poolscope._snapshot import PoolSnapshot, picture
 from poolscope._subscription import Sink, Subscription
 from poolscope._tracing import Tracing
@@ -33,7 +34,8 @@ class Observer(Gate):
     """Watches one pool. Nothing here ever raises into a request.
 
     pool: its state. pooled: False where the transport has no pool that can be seen.
-    diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`), None where there is nothing to explain.
+    body: the class that watches the bodies of its responses.
+    diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`). at_entry: it is told of each request that enters.
     """
 
     def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +46,9 @@ class Observer(Gate):
         self._owner: Callable[[], Owner | None] = lambda: None
         self._guests, self._ended = pool.slots.guests, pool.ended
         self._unclosed = Subscription({Checkout: lambda checkout: self.tell(checkout, "ended")})
+        self.body: Any = None
         self.diagnosis: Any = None
+        self.at_entry = False
         self.tracing: Tracing | None = None
         self.watch_entrance: Callable[[Observer], object] | None = None
 
@@ -61,43 +65,56 @@ class Observer(Gate):
             return checkout
         return self.apply(self.pool.request, request.url, request.method, self.pooled)
 
-    def offer(self, checkout: Checkout, connection: Connection) -> None:
-        """Note that a request is handed a connection, provisionally."""
+    def offer(self, checkout: Checkout | None, connection: Connection) -> Checkout | None:
+        """Note that a request is handed a connection, provisionally; give the request, None where none of ours came."""
+        if checkout is None or checkout.ended_at is not None:
+            connection.stranger = True
+            return None
+        if checkout.method not in BODILESS:
+            connection.arm_read(checkout)
         if checkout.plain and connection.plain:
             checkout.offered_at = self.clock()
             checkout.connection = connection
             if checkout.trace is not None:
                 self.pool.note(checkout, c.REUSED)
             if self._guests.setdefault(connection, checkout) is checkout:
-                return
+                return checkout
         self.apply(self.pool.offer, checkout, connection)
         connection.arm()
+        return checkout
 
     def end(self, checkout: Checkout, *, timed_out: bool = False) -> None:
-        """End a request."""
+        """End a request, unless it ended before."""
+        if checkout.ended_at is not None:
+            return
         connection = checkout.connection
         if not checkout.plain or connection is None or checkout.error:
             self._end_step(checkout, timed_out)
             return
-        checkout.ended_at = self.clock()
+        now = checkout.ended_at = self.clock()
         if checkout.trace is not None:
-            self.pool.slots.left_full(checkout.ended_at)
+            self.pool.slots.left_full(now)
             self.tell(checkout, "ended")
+        checkout.chunks = None
         self._guests.pop(connection, None)
-        self._ended.append(checkout)
-        if len(self._ended) >= self.fold_at:
+        ended = self._ended
+        ended.append(checkout)
+        if len(ended) >= self.fold_at:
             self.apply(self.pool.fold)
 
     def _end_step(self, checkout: Checkout, timed_out: bool) -> None:
         """End a request by the state machine. Where it does not follow, its connection is asked whether it is idle."""
         connection = checkout.connection
+        if checkout.chunks is not None and not checkout.plain:
+            chunks = checkout.chunks()
+            checkout.read = not checkout.cut and (chunks is None or frame_of(chunks) is None)
         if connection is None:
             idle = False
         elif checkout.read and connection.protocol == "1.1" and not connection.upgraded:
             idle = True  # HTTP/1.1 after a whole exchange: idle, or its socket was closed, and that we saw
         else:
-            proxy = connection.probe()
-            idle = proxy is not None and proxy.is_idle()
+            probe = connection.probe()
+            idle = probe is not None and probe.is_idle()
         self.apply(self.pool.end, checkout, idle, timed_out)
         if checkout.trace is not None:
             self.tell(checkout, "ended")

@@ -1,6 +1,7 @@
 """What is known of one request and of one connection. One object per request owns that request's state."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from itertools import count
 from types import AsyncGeneratorType
 from typing import Any, Protocol
@@ -80,25 +81,26 @@ class Checkout:
     belongs to, empty where nobody looked.
     """
 
-    # Defaults stand on the class: a request then pays only for what it sets.
+    # Defaults stand on the class: a request then pays only for what it sets. What is read again and again is set.
     connection: "Connection | None" = None
     tally: OriginTally | None = None
-    plain = True
     joined = streaming = read = cut = closing = cancelled = ended = queued = measured_elsewhere = False
     phase = REQUESTING
     state = WAITING
     status: int | str = ""
-    protocol = error = source = place = runner = ""
+    protocol = source = place = runner = ""
     cause = c.UNKNOWN
     offered_at = 0.0
-    ended_at: float | None = None
     chunks: Callable[[], Any] | None = None
-    trace: Trace | None = None
 
     def __init__(self, target: Target, method: str, now: float) -> None:
         self.target = target
         self.method = method
         self.started_at = self.entered_at = now
+        self.plain = True
+        self.error = ""
+        self.ended_at: float | None = None
+        self.trace: Trace | None = None
 
     def fail(self, exc: BaseException) -> None:
         """Note what ended it."""
@@ -175,7 +177,17 @@ class Connection:
         if stream is not None:
             stream.arm()
 
+    def arm_read(self, checkout: Checkout) -> None:
+        """Have its socket, where there is one, note the next read, which is the answer to this request."""
+        stream = self.stream()
+        if stream is not None:
+            stream.arm_read(checkout)
+
     @property
     def occupied(self) -> bool:
         """Whether no other request can have the slot."""
         return self.in_pool and self.state in OCCUPIED
+
+
+CURRENT: ContextVar[Checkout | None] = ContextVar("poolscope_checkout", default=None)
+"""The request that the running task or thread is in the pool for."""

@@ -1,7 +1,7 @@
 """The only file that touches private names of httpx and httpcore.
 
 1. What the pool does goes through unchanged; it is watched through what it calls: `create_connection`, the network
-   backend, and the connections that it gets.
+   backend, and the connections that it made.
 2. Nothing of ours raises into the pool.
 """
 
@@ -9,69 +9,62 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
-from weakref import ref
 
 from poolscope import _contract as c
-from poolscope._connection_proxy import AsyncConnectionProxy, ConnectionProxy
+from poolscope._connection_hooks import AsyncConnectionHook, ConnectionHook
 from poolscope._entrance import AsyncEntrance, Entrance
 from poolscope._foreign import wraps
+from poolscope._hooks import Hook
 from poolscope._network import AsyncBackendProxy, BackendProxy
 from poolscope._observer import Observer
 from poolscope._records import Connection
 
 
-class Seam:
-    """Watches one httpcore pool: puts our proxies between the pool and its connections."""
+class Seam(Hook):
+    """Watches one httpcore pool: puts our hooks on its connections."""
 
     def __init__(self, observer: Observer, pool: Any, flavour: Any, *, asynchronous: bool) -> None:
+        super().__init__(pool)
         self.observer = observer
         self.unavailable = flavour.core.ConnectionNotAvailable
         self.newer_core = flavour.name == "httpx2"
         self.asynchronous = asynchronous
-        self.stream_class = flavour.async_stream if asynchronous else flavour.sync_stream
-        # Weakly: a client that is dropped unclosed must go at once, as it does without us.
-        self._pool = ref(pool)
-        self._create = pool.__dict__.get("create_connection")
-        pool.create_connection = self.create_connection
-        observer.watch_entrance = partial(_watch_entrance, self._pool, asynchronous)
-        observer.pool.losses.kept = partial(_kept, self._pool)
+        self._create_below = self._stand_in("create_connection")
+        observer.watch_entrance = partial(_watch_entrance, self._inner, asynchronous)
+        observer.pool.losses.kept = partial(_kept, self._inner)
 
     def create_connection(self, origin: Any) -> Any:
         """Stand in for the pool's method. In the sync colour the pool's lock is held: emit nothing."""
-        pool: Any = self._pool()
-        create = self._create or type(pool).create_connection.__get__(pool)
+        pool: Any = self._inner()
         state = self.observer.pool
-        connection = self.observer.take(state.reserve, origin.scheme, origin.host, origin.port, _kept(self._pool))
+        connection = self.observer.take(state.reserve, origin.scheme, origin.host, origin.port, _kept(self._inner))
         if connection is None:
-            return create(origin)
+            return self._create_below(pool, origin)
         backend = pool._network_backend
         watch: Any = AsyncBackendProxy if self.asynchronous else BackendProxy
         prior_knowledge = pool._http2 and not pool._http1
-        pool._network_backend = watch(
-            backend, self.observer, connection, origin, self.stream_class, http2=prior_knowledge
-        )
+        pool._network_backend = watch(backend, self.observer, connection, origin, http2=prior_knowledge)
         try:
-            inner = create(origin)
+            inner = self._create_below(pool, origin)
         except BaseException:
             self.observer.take(state.slots.gone, connection)
             raise
         finally:
             pool._network_backend = backend
-        wrap: Any = AsyncConnectionProxy if self.asynchronous else ConnectionProxy
-        return wrap(inner, self, connection)
+        self._watch(inner, connection)
+        return inner
 
-    def remove(self) -> None:
-        """Give the pool its own method back."""
-        pool = self._pool()
-        if pool is not None:
-            del pool.create_connection
-            _unwatch_entrance(pool)
-            if self._create is not None:
-                pool.create_connection = self._create
+    def _watch(self, inner: Any, connection: Connection) -> None:
+        hook: Any = AsyncConnectionHook if self.asynchronous else ConnectionHook
+        try:
+            hook(inner, self, connection)
+        except Exception:  # noqa: BLE001 - one that takes no hook is out of our sight; a request must not pay for it
+            self.observer.fault()
+            self.observer.take(self.observer.pool.slots.gone, connection)
 
     def close_reason(self, inner: Any, connection: Connection) -> str:
         """Say why the pool closes this connection, from what it and the pool look like right now."""
-        pool = self._pool()
+        pool = self._inner()
         if self.observer.closing_pool or pool is None or not inner.is_idle():
             return c.POOL_CLOSED
         if inner.has_expired():
@@ -89,20 +82,15 @@ class Seam:
 
 
 def _watch_entrance(pool: Callable[[], Any], asynchronous: bool, observer: Observer) -> None:
-    """Stand before the pool's own method, on the instance. Done once a pool, when there is first something to trace."""
+    """Stand before the pool's own method. Done once a pool, when there is first something to trace."""
     found, entrance = pool(), AsyncEntrance if asynchronous else Entrance
     if found is not None:
-        name = entrance.method
-        setattr(found, name, getattr(entrance(found, observer, found.__dict__.get(name)), name))
+        entrance(found, observer)
 
 
-def _unwatch_entrance(pool: Any) -> None:
-    for entrance in (AsyncEntrance, Entrance):
-        ours = getattr(pool.__dict__.get(entrance.method), "__self__", None)
-        if isinstance(ours, entrance):
-            delattr(pool, entrance.method)
-            if ours.own is not None:
-                setattr(pool, entrance.method, ours.own)
+def _hook(thing: Any, name: str) -> Any:
+    """Give what a method of a thing is bound to: the hook, where one of ours stands in."""
+    return getattr(getattr(thing, name, None), "__self__", None)
 
 
 def pool_of(transport: Any) -> Any:
@@ -122,7 +110,7 @@ def limits_of(pool: Any) -> tuple[int | None, int | None, float | None]:
 
 def observer_of(pool: Any) -> Observer | None:
     """Give the observer that already watches the pool, None where none does."""
-    seam = getattr(pool.__dict__.get("create_connection"), "__self__", None)
+    seam = _hook(pool, "create_connection")
     return seam.observer if isinstance(seam, Seam) else None
 
 
@@ -156,9 +144,10 @@ def watch(pool: Any, observer: Observer, flavour: Any, *, asynchronous: bool) ->
 
 def unwatch(pool: Any) -> None:
     """Take our hook off the pool. Connections that were made under it keep reporting until they end."""
-    seam = getattr(pool.__dict__.get("create_connection"), "__self__", None)
-    if isinstance(seam, Seam):
-        seam.remove()
+    for name, kind in (("create_connection", Seam), *((one.method, one) for one in (AsyncEntrance, Entrance))):
+        hook = _hook(pool, name)
+        if isinstance(hook, kind):
+            hook.remove()
 
 
 def transports_of(client: Any) -> Iterator[tuple[Any, str, Callable[[Any], None]]]:

@@ -75,7 +75,6 @@ class Setup:
         else:
             self._inner = inner
             self._observer = self._observe(name, checked, asked)
-        self._at_entry = self._observer.diagnosis.at_entry
         self._owner = self._observer.own()
 
     def _wrapped(self, transport: Any, options: dict[str, Any]) -> Any:
@@ -115,7 +114,8 @@ class Setup:
         state.seen.asynchronous, state.seen.file = self._asynchronous, file_of_caller()
         observer = Observer(state, pooled=pool is not None)
         observer.keepalive_expiry = limits[2]
-        observer.diagnosis = Watch(observer, asked)
+        observer.body, observer.diagnosis = self._body, Watch(observer, asked)
+        observer.at_entry = observer.diagnosis.at_entry
         if pool is not None:
             finalize(pool, collected, observer).atexit = False
             watch(pool, observer, self._flavour, asynchronous=self._asynchronous)

@@ -10,10 +10,10 @@ from typing import Any
 import anyio
 
 from poolscope import _contract as c
+from poolscope._body import body_class
 from poolscope._entrance import enter
-from poolscope._network import CURRENT
 from poolscope._observer import Observer
-from poolscope._records import Checkout
+from poolscope._records import CURRENT, Checkout
 from poolscope._setup import Setup, deadline
 from poolscope._snapshot import PoolSnapshot
 from poolscope._transitions import HOLDING
@@ -41,7 +41,7 @@ def _explain(observer: Observer, checkout: Checkout, exc: BaseException) -> None
         observer.fault()
 
 
-def _answer(observer: Observer, checkout: Checkout | None, request: Any, response: Any, body: Any) -> Any:
+def _answer(observer: Observer, checkout: Checkout | None, request: Any, response: Any) -> Any:
     """Note what the response says of its connection, and watch its body. Never raises: the response is the user's."""
     if checkout is None:
         return response
@@ -61,7 +61,9 @@ def _answer(observer: Observer, checkout: Checkout | None, request: Any, respons
         if response.is_closed:  # it came with its content: nobody will close its stream
             observer.end(checkout)
         else:
-            response.stream = body(response.stream, observer, checkout)
+            stream = response.stream
+            kind: Any = type(stream)
+            response.stream = body_class(observer.body, kind)(stream, observer, checkout)
     except Exception:  # noqa: BLE001 - a fault of ours is told once, and costs nobody a response
         observer.fault()
         observer.end(checkout)
@@ -74,7 +76,7 @@ class AsyncTransport(Setup):
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = await self._enter_watched(request) if self._at_entry else observer.enter(request)
+        checkout = await self._enter_watched(request) if observer.at_entry else observer.enter(request)
         token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_async_request, request, None
         if observer.tracing is not None:
@@ -91,7 +93,7 @@ class AsyncTransport(Setup):
                 CURRENT.set(None)
             if leave is not None:
                 leave()
-        return _answer(observer, checkout, request, response, self._body)
+        return _answer(observer, checkout, request, response)
 
     async def _enter_watched(self, request: Any) -> Checkout | None:
         watch = self._observer.diagnosis
@@ -140,7 +142,7 @@ class SyncTransport(Setup):
     def handle_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
-        checkout = self._enter_watched(request) if self._at_entry else observer.enter(request)
+        checkout = self._enter_watched(request) if observer.at_entry else observer.enter(request)
         token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_request, request, None
         if observer.tracing is not None:
@@ -157,7 +159,7 @@ class SyncTransport(Setup):
                 CURRENT.set(None)
             if leave is not None:
                 leave()
-        return _answer(observer, checkout, request, response, self._body)
+        return _answer(observer, checkout, request, response)
 
     def _enter_watched(self, request: Any) -> Checkout | None:
         watch = self._observer.diagnosis

@@ -27,10 +27,6 @@ def _is_ours(bare: str, wrapped: str) -> bool:
     return bare != wrapped and wrapped.startswith(("poolscope.", "transparency."))
 
 
-def _are_ours(bare: list[str], wrapped: list[str]) -> bool:
-    return len(bare) == len(wrapped) and all(map(_is_ours, bare, wrapped))
-
-
 def _is_one_note(bare: list[str], wrapped: list[str]) -> bool:
     return bare == [] and len(wrapped) == 1
 
@@ -40,12 +36,6 @@ def _has_more_frames(bare: list[str], wrapped: list[str]) -> bool:
 
 
 PERMITTED = {
-    "network_stream": Permit(
-        'The class of a network stream, in `response.extensions["network_stream"]` and in the `return_value` that a'
-        " `trace` callback gets: ours, and still an instance of the flavour's `AsyncNetworkStream` or `NetworkStream`.",
-        r".*\.extensions\.network_stream\.class",
-        _is_ours,
-    ),
     "note": Permit(
         "A note (`__notes__`) on `PoolTimeout`. Its class, its arguments and its text are the same.",
         r".* raised(\.cause|\.context)*\.notes",
@@ -61,12 +51,6 @@ PERMITTED = {
         " of the flavour's `AsyncByteStream` or `SyncByteStream`.",
         r".*\.stream_class",
         _is_ours,
-    ),
-    "connection": Permit(
-        "The class of the elements of `transport._pool.connections`, which is private to httpx: ours,"
-        " with the same methods, states and `repr`.",
-        r"pools at: .*\.connection_classes",
-        _are_ours,
     ),
     "frames": Permit(
         "Frames of ours in tracebacks, between those of the bare transport, which are all there in their order.",

@@ -1,0 +1,53 @@
+"""Hooks: methods of ours that stand in for those of one object, on the instance.
+
+1. Its class, its other methods and its state are its own: whoever asks it for its status pays nothing for us.
+2. The object holds its hook, so the hook holds the object weakly: what nobody else holds goes at once, as without us.
+   A hook that closes asks for the object when it is called, not when it is awaited: until then nobody else may hold it.
+3. What stood in there before us is called by us, and stands there again after us.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from weakref import ref
+
+
+class Hook:
+    """What stands in for methods of one object. The object is what `_inner` gives, None once that was collected."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = ref(inner)
+        self._before: dict[str, Any] = {}
+
+    def remove(self) -> None:
+        """Take every method of ours away."""
+        for name in self._before:
+            self._uncover(name)
+
+    def _stand_in(self, name: str) -> Callable[..., Any]:
+        """Stand in for a method; give what is below it, to be called with the object as its first argument.
+
+        Raises AttributeError where the object takes no attributes.
+        """
+        inner = self._inner()
+        bound, method = getattr(inner, name), getattr(type(inner), name)
+        self._cover(name)
+        # Not read from its `__dict__`: CPython is faster with attributes as long as nobody has asked for that.
+        if getattr(bound, "__self__", None) is inner and getattr(bound, "__func__", method) is method:
+            self._before[name] = None
+            return method  # type: ignore[no-any-return] # it stands where a method does
+        self._before[name] = bound
+        return lambda _, *args, **options: bound(*args, **options)
+
+    def _cover(self, name: str) -> None:
+        """Stand in for a method, again."""
+        setattr(self._inner(), name, getattr(self, name))
+
+    def _uncover(self, name: str) -> None:
+        """Let what is below stand there."""
+        inner, before = self._inner(), self._before[name]
+        with suppress(AttributeError):  # another thread was first
+            if before is None:
+                delattr(inner, name)
+            else:
+                setattr(inner, name, before)
