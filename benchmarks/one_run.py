@@ -2,9 +2,13 @@
 
 It prints a stretch's seconds by the clock and of the processor. The workers never stop between stretches, so a queue
 stays as long as it is; the process ends with the last mark. What comes before the first mark is the warm-up.
+
+Python's garbage collector runs after every 16 requests, not when it thinks fit: a full pass over all that a process has
+imported costs as much as ten requests, and whether one falls into a stretch is chance.
 """
 
 import asyncio
+import gc
 import os
 import sys
 import threading
@@ -19,6 +23,8 @@ from measuring import mark
 
 WARM_UP = 64
 """Requests before the first mark, or as many as there are connections to be made."""
+COLLECT_EACH = 16
+"""Requests between two passes of the garbage collector over what was made since."""
 
 
 class Stretches:
@@ -36,6 +42,8 @@ class Stretches:
         if self.each is not None:
             self.each()
         number = next(self._numbers)
+        if number % COLLECT_EACH == 0:
+            gc.collect(1)
         if number >= 0 and number % self._length == 0:
             wall, processor = time.perf_counter(), time.process_time()
             mark()
@@ -91,6 +99,7 @@ def main(name: str, kind_name: str, port: str, requests: str, many: str) -> None
     case, kind = CASES[name], KINDS[kind_name]
     warm_up = max(WARM_UP, LOADS[case.load].connections)
     stretches = Stretches(warm_up, int(many), int(requests), kind.each and kind.each())
+    gc.disable()
     url = f"http://127.0.0.1:{port}{LOADS[case.load].path}"
     if case.setting.asynchronous:
         asyncio.run(run_async(case, kind, url, stretches))

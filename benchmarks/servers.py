@@ -14,6 +14,15 @@ import h2.connection
 import h2.events
 
 BODIES = {b"/": b"ok", b"/large": bytes(2**20)}
+HEAD = (
+    b"HTTP/1.1 200 OK\r\ndate: Sat, 21 Nov 2026 09:00:00 GMT\r\nserver: benchmark\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n\r\n"
+)
+"""The headers that every server sends: a client reads them, too."""
+FIELDS = [
+    (":status", "200"),
+    *(tuple(line.split(": ", 1)) for line in (HEAD % 2).decode().splitlines()[1:] if line),
+]
 
 
 async def http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -21,7 +30,7 @@ async def http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     try:
         while head := await reader.readuntil(b"\r\n\r\n"):
             body = BODIES[head.split(b" ", 2)[1]]
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+            writer.write(HEAD % len(body) + body)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 
@@ -34,7 +43,7 @@ async def http2(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(65536):
         for event in connection.receive_data(data):
             if isinstance(event, h2.events.StreamEnded):
-                connection.send_headers(event.stream_id, [(":status", "200"), ("content-length", "2")])
+                connection.send_headers(event.stream_id, FIELDS)
                 connection.send_data(event.stream_id, BODIES[b"/"], end_stream=True)
         writer.write(connection.data_to_send())
     writer.close()
