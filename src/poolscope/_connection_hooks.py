@@ -17,7 +17,7 @@ from poolscope._transitions import ACTIVE, ESTABLISHING, IDLE, RESERVED
 
 
 class Guide(Protocol):
-    """What a connection's proxy must be told of the pool. unavailable: the exception that means "not after all"."""
+    """What a connection's hook must be told of the pool. unavailable: the exception that means "not after all"."""
 
     observer: Observer
     unavailable: type[BaseException]

@@ -71,7 +71,7 @@ class Observer(Gate):
             connection.stranger = True
             return None
         if checkout.method not in BODILESS:
-            connection.arm_read(checkout)
+            connection.arm_read()  # a request with a body: sent when the answer is read
         if checkout.plain and connection.plain:
             checkout.offered_at = self.clock()
             checkout.connection = connection

@@ -31,8 +31,8 @@ class Armed(Protocol):
     def arm(self) -> None:
         """Report the next write."""
 
-    def arm_read(self, checkout: "Checkout") -> None:
-        """Note the next read of a request that may have a body."""
+    def arm_read(self) -> None:
+        """Note the next read."""
 
 
 class Target(Protocol):
@@ -177,11 +177,11 @@ class Connection:
         if stream is not None:
             stream.arm()
 
-    def arm_read(self, checkout: Checkout) -> None:
-        """Have its socket, where there is one, note the next read, which is the answer to this request."""
+    def arm_read(self) -> None:
+        """Have its socket, where there is one, note the next read."""
         stream = self.stream()
         if stream is not None:
-            stream.arm_read(checkout)
+            stream.arm_read()
 
     @property
     def occupied(self) -> bool:

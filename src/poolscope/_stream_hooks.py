@@ -16,7 +16,7 @@ from poolscope import _contract as c
 from poolscope._hooks import Hook
 from poolscope._observer import Observer
 from poolscope._phases import AWAITING_HEADERS, BODILESS, REQUESTING
-from poolscope._records import CURRENT, Checkout, Connection, error_type
+from poolscope._records import CURRENT, Connection, error_type
 from poolscope._transitions import ESTABLISHING
 
 _CONNECT = b"CONNECT "
@@ -73,10 +73,9 @@ class _Stream(Hook):
         """Report the next write."""
         self._cover("write")
 
-    def arm_read(self, checkout: Checkout) -> None:
-        """Note the next read, if this request may have a body: it has been sent by then."""
-        if checkout.method not in BODILESS:
-            self._cover("read")
+    def arm_read(self) -> None:
+        """Note the next read: by then the request has been sent, its body, too."""
+        self._cover("read")
 
     def read(self, max_bytes: int, timeout: float | None = None) -> Any:
         """Receive bytes. What it gives is the stream's own, to be awaited or not."""
