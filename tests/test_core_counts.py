@@ -10,7 +10,7 @@ from poolscope import _names, _origins
 from poolscope._journal import Journal
 from poolscope._phases import phase_of
 from poolscope._reading import Reading, read
-from poolscope._seen import Seen
+from poolscope._seen import LATE_SECONDS, Seen
 from poolscope._snapshot import PoolSnapshot, picture
 from poolscope._tallies import Tallies
 from poolscope._tally import MAX_ERROR_TYPES, MAX_REQUEST_KINDS, Histogram, OriginTally
@@ -207,6 +207,14 @@ def test_the_ages_are_of_the_oldest_and_zero_where_nobody_is():
     assert (seen["pending_requests",], seen["checked_out",], seen["active_requests", "GET"]) == (3, 2, 5)
 
 
+def test_connections_in_set_up_add_up():
+    """Two of them are two."""
+    ledger = Ledger()
+    for at in (1.0, 2.0):
+        ledger.pool.slots.connecting(ledger.reserve(at), None, at)
+    assert ledger.counted(3.0)["establishing",] == 2
+
+
 def test_levels_that_were_above_zero_stay_at_zero():
     """A method, a protocol: once shown, always shown; the pool's own row has no methods."""
     ledger = Ledger()
@@ -299,6 +307,7 @@ def test_an_origin_keeps_its_label_and_folds_past_the_caps():
     known = [tallies.of(b"http", b"h%d" % n, None) for n in range(_origins.MAX_PER_POOL)]
     assert (known[3].address, known[3].port) == ("h3", "80")
     more = tallies.of(b"http", b"h99", None)
+    assert len(tallies._by_origin) == _origins.MAX_PER_POOL, "what is folded is not kept: there is no end of it"
     assert (more.address, more.port) == _origins.OVERFLOW
     assert tallies.of(b"https", b"other", None) is more
     assert tallies.of(b"http", b"h3", None) is tallies.of(b"http", b"h3", 80) is known[3]
@@ -321,6 +330,7 @@ def test_an_origin_keeps_its_label_and_folds_past_the_caps():
         (b"ftp", b"shop", None, ("shop", "")),
         (b"http", b"", 80, _origins.OVERFLOW),
         (b"http", b"sh\nop", 80, _origins.OVERFLOW),
+        (b"http", b"\xc3\xa9", 80, ("\N{REPLACEMENT CHARACTER}" * 2, "80")),
         (b"http", b"\xff", 80, ("\N{REPLACEMENT CHARACTER}", "80")),
         (b"http", b"a" * 253, 80, ("a" * 253, "80")),
         (b"http", b"a" * 254, 80, _origins.OVERFLOW),
@@ -385,6 +395,8 @@ def test_the_timeouts_of_requests_that_have_a_connection_made():
     """The first second, how many, how many without a pool timeout, the longest and the read timeout beside it."""
     seen = Seen()
     assert (seen.since, seen.requests, seen.without_pool_timeout) == (None, 0, 0)
+    assert (seen.asynchronous, seen.file) == (False, "")
+    assert (seen.pool_timeout_seconds, seen.read_timeout_seconds) == (None, None)
     for timeouts, at in (
         ({"pool": 2.0, "read": 7.0}, 1.0),
         ({"pool": 5.0, "read": None}, 2.0),
@@ -405,7 +417,7 @@ def test_how_late_a_request_ran_on_after_it_was_given_a_slot():
     """Late is more than 0.05 s; what is late within a quarter of a second is one time; a further attempt is none."""
     seen = Seen()
     assert (seen.hand_overs, seen.late_hand_overs, seen.late_seconds, seen.late_times) == (0, 0, 0.0, 0)
-    for busy_at, now in ((0.0, 0.0), (1.0, 1.046875), (2.0, 2.5), (2.25, 2.75), (3.0, 3.0625), (3.0, 4.0)):
+    for busy_at, now in ((0.0, LATE_SECONDS), (1.0, 1.046875), (2.0, 2.5), (2.25, 2.75), (3.0, 3.0625), (3.0, 4.0)):
         seen.began(SimpleNamespace(busy_at=busy_at, connecting_at=busy_at), now)
     assert (seen.hand_overs, seen.late_hand_overs, seen.late_times) == (6, 4, 3)
     assert seen.late_seconds == 0.5 + 0.5 + 0.0625 + 1.0
@@ -429,3 +441,45 @@ def test_a_pool_in_another_event_loop_is_noted_where_it_is_asynchronous():
             asyncio.run(run(seen))
         seen.ran(0.0)
         assert seen.loop_changes == changes
+
+
+def test_an_origin_without_an_open_connection_has_no_oldest_one():
+    """Zero seconds, whatever waits there."""
+    ledger = Ledger()
+    ledger.request(1.0)
+    [origin] = picture(ledger.pool, None, 9.0).origins
+    assert (origin.waiting, origin.oldest_connection_seconds) == (1, 0.0)
+
+
+@pytest.mark.parametrize(("protocol", "phase"), [("1.1", "sending"), ("2", "awaiting headers"), ("", c.CONNECTING)])
+def test_a_held_connection_says_what_its_request_is_about(protocol, phase):
+    """By the connection's own state and protocol."""
+    ledger = Ledger()
+    request = ledger.request(1.0, "POST")
+    connection = ledger.open(1.0, protocol) if protocol else ledger.reserve(1.0)
+    ledger.pool.offer(request, connection, 1.0)
+    if protocol:
+        ledger.pool.write(request, connection, 1.0)
+    else:
+        ledger.pool.connect(request, connection, 1.0)
+    [held] = picture(ledger.pool, None, 9.0).held
+    assert held.phase == phase
+
+
+def test_a_readings_points_by_metric_are_all_its_points():
+    """Numbers and histograms, each under its own metric, in their order; what has none is not there."""
+    ledger = Ledger()
+    ledger.hold(1.0)
+    seen = read(ledger.pool, True, True, 2.0)
+    by_metric = seen.by_metric()
+    assert set(by_metric) == {metric for metric, _ in (*seen.numbers, *seen.histograms)}
+    for metric, points in by_metric.items():
+        every = seen.histograms if metric.kind == "histogram" else seen.numbers
+        assert points == [point for point in every if point[0] is metric]
+    assert Reading().by_metric() == {}
+
+
+def test_a_picture_of_an_unlimited_pool_has_no_limits():
+    """None, not the contract's number."""
+    seen = picture(Ledger(None, None).pool, None, 1.0)
+    assert (seen.max_connections, seen.max_idle_connections) == (None, None)

@@ -1,11 +1,13 @@
 """What sinks make of the facts adds up to what the pool has counted; a log's lines say each fact's own numbers."""
 
 import logging
+import time
 from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from ledger import Ledger
@@ -17,7 +19,7 @@ from poolscope._tally import Histogram
 from poolscope.sinks._book import Book
 from poolscope.sinks._changes import CHANGES
 from poolscope.sinks._measurements import MEASURES, NO_TRACE, PlainRecorder, attributes, measured_events
-from poolscope.sinks._noting import Note, Noting
+from poolscope.sinks._noting import Note, Noting, tracer_is_set
 
 NAMED = e.ConnectFailed("billing", "shop", "80", 9.0, 3, 0.25, "ConnectTimeout")
 
@@ -235,10 +237,22 @@ def test_a_noted_request_has_the_current_spans_name(recording, sampled):
             assert checkout.trace is None
             return
         assert isinstance(checkout.trace, Note)
-        assert trace.get_current_span(checkout.trace.context).get_span_context() is context
+    assert trace.get_current_span(checkout.trace.context).get_span_context() is context
     assert checkout.trace.span_context is (context if sampled else None)
-    assert 1.7e9 < checkout.trace.epoch + __import__("time").monotonic() < 1e11
+    assert abs(checkout.trace.epoch + time.monotonic() - time.time()) < 60
     assert checkout.trace.ended(checkout) is None
+
+
+def test_there_is_a_tracer_once_a_program_has_set_one_up(monkeypatch):
+    """Neither the API's own stand-in nor one that does nothing is one. The line of a log names the sink."""
+    for provider, told in (
+        (trace.ProxyTracerProvider(), False),
+        (trace.NoOpTracerProvider(), False),
+        (TracerProvider(), True),
+    ):
+        monkeypatch.setattr(trace, "get_tracer_provider", lambda provider=provider: provider)
+        assert tracer_is_set() is told
+    assert repr(Noting()) == "PrometheusSink()"
 
 
 class FakePool:

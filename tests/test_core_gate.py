@@ -213,3 +213,12 @@ def test_a_queue_that_another_thread_empties_is_no_fault(gate):
     subscription.queue = Contended()
     subscription.flush()
     assert heard == [1, 2]
+
+
+def test_a_sink_that_has_nothing_to_hear_keeps_none_from_hearing(gate):
+    """Of two that ask for other facts, the second hears its own. Who attached itself is named; else nobody."""
+    first, second = Hears(e.PoolClosed), Hears(e.PoolOpened)
+    gate.attach([first, second], None)
+    gate.apply(opens(gate))
+    assert (first.heard, len(second.heard)) == ([], 1)
+    assert Subscription({}).sink is None

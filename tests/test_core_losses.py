@@ -27,13 +27,16 @@ def test_a_hold_of_the_limit_is_a_leak_once_and_its_end_is_told():
     ledger.look(11.0)
     ledger.look(12.0)
     assert ledger.facts() == [("Leaked", 11.0, c.HELD_TOO_LONG, 1, 10.0, "awaiting headers", request)]
+    ledger.hold(11.5)
+    ledger.facts()
+    ledger.look(21.5)
+    assert ledger.counted(21.5)["leaks", c.HELD_TOO_LONG] == 2
     request.phase = c.STREAMING
-    ledger.pool.end(request, True, False, 20.0)
+    ledger.pool.end(request, True, False, 22.0)
     ledger.facts()
     ledger.look(30.0)
     ledger.look(31.0)
-    assert ledger.facts() == [("GivenBack", 30.0, 19.0, c.STREAMING, request)]
-    assert ledger.counted(32.0)["leaks", c.HELD_TOO_LONG] == 1
+    assert ledger.facts() == [("GivenBack", 30.0, 21.0, c.STREAMING, request)]
     assert connection.tally is request.tally
 
 
@@ -118,6 +121,7 @@ def test_an_active_connection_of_nobody_is_orphaned_until_it_is_idle():
     assert ledger.counted(3.0)["orphaned",] == 1
     [slot] = picture(ledger.pool, 5.0, 4.0).lost
     assert (slot.phase, slot.age_seconds, slot.method, slot.address, slot.port) == ("orphaned", 3.0, "", "shop", "80")
+    assert (slot.connection_id, slot.protocol) == (connection.id, "1.1")
     connection.probe().idle = True
     ledger.look(5.0)
     ledger.look(6.0)
@@ -149,13 +153,13 @@ def test_a_slot_that_somebody_may_own_is_not_orphaned(how):
     probe = connection.probe()
     probe.idle, probe.closed = how == "idle", how == "closed"
     connection.stranger, connection.upgraded = how == "stranger", how == "upgraded"
+    other = ledger.open(1.0)
     if how == "collected":
         connection.probe = lambda: None
     if how == "forgotten":
         ledger.kept.discard(id(probe))
     if how == "owned":
         ledger.pool.offer(ledger.request(2.0), connection, 2.0)
-    other = ledger.open(1.0)
     ledger.look(5.0)
     assert ledger.losses.lost == {other}
 

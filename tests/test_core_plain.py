@@ -335,3 +335,14 @@ def test_one_that_ends_while_others_are_counted_is_counted_with_the_next():
     assert ledger.counted(5.0)["use_time",] == (1, 1.0)
     ledger.pool.fold(6.0)
     assert ledger.counted(7.0)["use_time",] == (2, 3.0)
+
+
+def test_one_that_waits_plain_and_is_handed_what_is_not_goes_step_by_step():
+    """From the offer on: its first bytes make the hand-over final."""
+    ledger = Ledger()
+    checkout = Checkout(target(), "GET", 1.0)
+    ledger.pool.checkouts.add(checkout)
+    connection = ledger.open(1.0, "2")
+    ledger.pool.offer(checkout, connection, 2.0)
+    ledger.pool.write(checkout, connection, 3.0)
+    assert (checkout.plain, checkout.state) == (False, "holding")

@@ -15,6 +15,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from ledger import Ledger
 from poolscope import _contract as c
+from poolscope import _foreign
 from poolscope._records import Checkout
 from poolscope.sinks import _client_span, _setup, _trace
 from poolscope.sinks._noting import Note
@@ -179,6 +180,7 @@ def test_a_queued_request_has_a_span_of_its_wait(sdk, clock):
     ("queued", "until", "error", "told"),
     [
         (True, 1.0009, "", False),  # a hand-over
+        (True, 1.0 + _trace._HANDOVER_SECONDS * 1.5, "", True),
         (True, 1.0011, "", True),
         (False, 3.0, "", False),
         (False, 1.0, "PoolTimeout", True),
@@ -329,6 +331,7 @@ def test_events_stand_for_spans_with_their_durations(sdk, clock, mode):
 def test_a_span_of_ours_ends_once_with_the_body_or_the_headers(sdk, clock):
     """With what became of the request and how it was served; a span of another's is not ended by us."""
     theirs, checkout = made(sdk, clock)
+    checkout.status = 302
     theirs.answered(checkout)
     theirs.ended(checkout)
     theirs.failed(checkout, ValueError())
@@ -427,6 +430,7 @@ def test_an_answer_before_any_request_of_ours_is_no_redirect_of_ours():
         ("http://shop/?a=sig", "http://shop/?a=sig"),
         ("http://shop/?mine=1&sigs=2", "http://shop/?mine=REDACTED&sigs=2"),
         ("http://shop/sig=1", "http://shop/sig=1"),
+        ("http://shop/#a&sig=1", "http://shop/#a&sig=1"),
     ],
 )
 def test_no_credentials_are_shown(url, shown):
@@ -544,6 +548,8 @@ def test_a_client_span_is_ours_and_nothing_below_makes_another(sdk):
     tracing.inside(checkout, SimpleNamespace(url=URL), "pool")
     assert checkout.trace.epoch > 1.7e9
     leave()
+    assert trace.get_current_span(checkout.trace.context) is checkout.trace.span
+    assert checkout.trace._tracing is tracing
     assert not suppressed(otel.get_current())
     checkout.trace.ended(checkout)
     assert sdk.named("GET").attributes[c.POOL] == "pool"
@@ -588,10 +594,168 @@ def test_inside_another_spans_request_the_trace_is_that_spans(sdk):
         checkout = Checkout(None, "GET", 0.0)
         with trace.use_span(span):
             one.inside(checkout, SimpleNamespace(url=URL), "pool")
-            assert trace.get_current_span(checkout.trace.context) is span
         assert type(checkout.trace) is kind
+        assert trace.get_current_span(checkout.trace.context) is span
     assert (checkout.trace.span, checkout.trace.pool, checkout.trace._own) == (span, "pool", False)
+    assert checkout.trace._tracing is tracing
     assert silent.enter(checkout, "handle", "request", "pool") == ("handle", "request", None)
     alone = Checkout(None, "GET", 0.0)
     tracing.inside(alone, SimpleNamespace(url=URL), "pool")
     assert alone.trace is None
+
+
+def test_an_answer_that_redirects_is_noted_for_the_next_request(sdk, clock):
+    """Three hundred and something, to a request whose span is ours."""
+    for status, noted in ((200, False), (299, False), (300, True), (399, True), (400, False)):
+        request = httpx.Request("GET", "http://shop/")
+        start(sdk, request)
+        one, checkout = made(sdk, clock, own=True)
+        checkout.status = status
+        one.answered(checkout)
+        assert _client_span._sent.get().redirected is noted
+        theirs, _ = made(sdk, clock)
+        _client_span._sent.get().redirected = False
+        theirs.answered(checkout)
+        assert _client_span._sent.get().redirected is False
+
+
+def test_facts_need_both_a_connection_and_how_it_was_come_by(sdk, clock):
+    """What was offered and not handed over is not told."""
+    one, checkout = made(sdk, clock)
+    checkout.connection = Ledger().open(0.5)
+    assert set(one._facts(checkout)) == {c.POOL, c.WAIT_SECONDS}
+    checkout.source = c.NEW
+    assert set(one._facts(checkout)) == {c.POOL, c.WAIT_SECONDS, c.CONNECTION_ID, c.SOURCE}
+    checkout.connection = None
+    assert set(one._facts(checkout)) == {c.POOL, c.WAIT_SECONDS}
+
+
+def test_a_span_of_ours_is_told_of_a_wait_when_it_ends(sdk, clock):
+    """Not before; one of another's at once, while it records."""
+    ours, checkout = made(sdk, clock, own=True)
+    ours._tell_of(checkout)
+    assert c.POOL not in ours.span.attributes
+    theirs, checkout = made(sdk, clock)
+    theirs._tell_of(checkout)
+    assert theirs.span.attributes[c.POOL] == "pool"
+    told = []
+    deaf = trace.NonRecordingSpan(theirs.span.get_span_context())
+    deaf.set_attributes = told.append
+    theirs.span = deaf
+    theirs._tell_of(checkout)
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        (SimpleNamespace(scheme=b"http", host=b"shop", port=None), ("shop", 80)),
+        (SimpleNamespace(scheme=b"http", host=b"shop", port=81), ("shop", 81)),
+        (SimpleNamespace(scheme=b"ftp", host=b"shop", port=None), ("shop", 0)),
+        (SimpleNamespace(scheme=b"\xff", host=b"\xc3\xa9", port=None), ("\N{REPLACEMENT CHARACTER}" * 2, 0)),
+    ],
+)
+def test_where_a_request_goes_is_told_whatever_its_bytes(sdk, clock, url, where):
+    """Its host as it is written, its port or its scheme's own, 0 where there is none."""
+    one, _ = made(sdk, clock)
+    one.begin(SimpleNamespace(url=url))
+    assert one._address() == where
+
+
+def test_beneath_a_span_of_another_context_everything_of_the_context_stays(sdk, clock):
+    """Parts are made in the set-up's context, with what else was in it."""
+    seen = []
+
+    watching = Sdk()
+    begin = watching.tracer.start_span
+    one, checkout = made(watching, clock)
+    one.context = otel.set_value("mine", 1, one.context)
+    watching.tracer.start_span = lambda name, context, **more: seen.append(context) or begin(name, context, **more)
+    one.connecting(checkout, Ledger().reserve(0.5), "shop:443")
+    one.connect_failed(checkout, "ConnectError")
+    assert [context.get("mine") for context in seen] == [1, 1]
+
+
+@pytest.mark.parametrize("mode", ["spans", "off"])
+@pytest.mark.parametrize(("around", "inside"), [(True, False), (False, True), (True, True), (False, False)])
+def test_where_theirs_makes_the_span_ours_is_not_made(sdk, monkeypatch, mode, around, inside):
+    """Around us or inside; of several inside one stays, none where one is around. Where none is, it is ours."""
+    asked = []
+
+    def look(handle, *, pass_all):
+        asked.append((handle, pass_all))
+        return inside, "below"
+
+    monkeypatch.setattr(_foreign, "present", lambda: True)
+    monkeypatch.setattr(_foreign, "around", lambda: around)
+    monkeypatch.setattr(_foreign, "inside", look)
+    tracing = Tracing(sdk.provider, mode=mode, until="body")
+    tracing.awake(0.0)
+    checkout, request = Checkout(None, "GET", 0.0), httpx.Request("GET", "http://shop/")
+    handle, sent, leave = tracing.enter(checkout, "handle", request, "pool")
+    theirs = around or inside
+    assert (handle, asked, checkout.measured_elsewhere) == ("below", [("handle", around)], theirs)
+    assert (checkout.trace is not None) is (not theirs and mode == "spans")
+    assert (sent is request) is (theirs or mode == "off")
+    if leave is not None:
+        leave()
+    assert (leave is not None) is (not theirs and mode == "spans")
+
+
+def test_without_a_tracer_of_ours_theirs_is_kept_from_measuring_twice(sdk, monkeypatch):
+    """One of theirs may be where we cannot look: the key that silences it is set until the request is left."""
+    monkeypatch.setattr(_foreign, "present", lambda: True)
+    tracing = Tracing(None, mode="spans", until="body")
+    mine = otel.attach(otel.set_value("mine", 1))
+    checkout = Checkout(None, "GET", 0.0)
+    handle, request, leave = tracing.enter(checkout, "handle", "request", "pool")
+    current = otel.get_current()
+    assert (handle, request, checkout.trace, checkout.measured_elsewhere) == ("handle", "request", None, False)
+    assert (current.get(otel._SUPPRESS_HTTP_INSTRUMENTATION_KEY), current.get("mine")) == (True, 1)
+    leave()
+    assert (suppressed(otel.get_current()), otel.get_current().get("mine")) == (False, 1)
+    otel.detach(mine)
+
+
+def test_a_client_span_hangs_under_the_span_that_was_current(sdk):
+    """And its context has what was in the current one; the query keys of the sink are redacted."""
+    tracing = Tracing(sdk.provider, mode="spans", until="body", redact=["mine"])
+    tracing.awake(0.0)
+    checkout, request = Checkout(None, "GET", 0.0), httpx.Request("GET", "http://shop/?mine=1")
+    token = otel.attach(otel.set_value("mine", 1))
+    with sdk.tracer.start_as_current_span("parent") as parent:
+        _, _, leave = tracing.enter(checkout, "handle", request, "pool")
+        leave()
+    otel.detach(token)
+    assert checkout.trace.span.parent.span_id == parent.get_span_context().span_id
+    assert checkout.trace.context.get("mine") == 1
+    assert checkout.trace.span.attributes["url.full"] == "http://shop/?mine=REDACTED"
+
+
+def test_a_client_span_is_started_in_the_context_that_is_given(sdk):
+    """Whatever is current."""
+    parent = sdk.tracer.start_span("parent")
+    span = _client_span.start(
+        sdk.tracer, httpx.Request("GET", "http://shop/"), trace.set_span_in_context(parent), set()
+    )
+    assert span.parent.span_id == parent.get_span_context().span_id
+
+
+def test_a_trace_that_saw_no_attempt_begin_makes_nothing_of_its_moments(sdk, clock, caplog):
+    """A connection that was being set up before; and what has ended is told nothing more."""
+    one, checkout = made(sdk, clock, own=True)
+    connection = Ledger().reserve(0.5)
+    for told in (one.connected, one.securing, one.secured, one.opened):
+        told(checkout, connection)
+    one.connect_failed(checkout, "ReadError")
+    one.ended(checkout)
+    one.ended(checkout)
+    assert ([name for name, _, _ in sdk.spans], caplog.records) == (["request"], [])
+
+
+def test_a_wait_as_long_as_a_hand_over_may_take_is_one(sdk, clock):
+    """To the second of the limit."""
+    one, checkout = made(sdk, clock, at=0.0)
+    checkout.queued = True
+    one._wait(checkout, _trace._HANDOVER_SECONDS)
+    assert len(sdk.spans) == 1

@@ -30,10 +30,7 @@ RESULT = Path(__file__).with_name("mutants.json")
 REASONS = Path(__file__).with_name("equivalent.json")
 NO_LOGIC = ("__init__.py", "_contract.py", "_events.py", "_diagnose.py", "sinks/__init__.py")
 """Names, constants and records; what asks the diagnosis, which is no part of the core."""
-EXACT = (
-    *("core_counts", "core_events", "core_gate", "core_losses", "core_plain", "core_steps", "core_trace"),
-    "state_machine",
-)
+EXACT = (*sorted(path.name for path in ROOT.glob("tests/test_core_*.py")), "test_state_machine.py")
 """The tests that ask for exact numbers, without a socket: thousands of mutants a minute."""
 REAL = (
     *("moments", "close_reasons", "faults", "hostile", "instrument", "leaks", "orphans", "own_faults"),
@@ -41,9 +38,9 @@ REAL = (
     *("spans", "spans_exemplars", "spans_manners", "spans_parents"),
 )
 AT_THE_POOL = (
-    *("_body", "_connection_hooks", "_entrance", "_flavour", "_foreign", "_hooks", "_instrument", "_instrumentor"),
+    *("_body", "_connection_hooks", "_entrance", "_flavour", "_hooks", "_instrument", "_instrumentor"),
     *("_network", "_observer", "_records", "_seams", "_setup", "_stream_hooks", "_transport"),
-    *("sinks/_multiprocess", "sinks/_rivals", "sinks/_unhurried", "sinks/opentelemetry", "sinks/prometheus"),
+    *("sinks/_multiprocess", "sinks/opentelemetry", "sinks/prometheus"),
 )
 """The files that are asked about by the tests on real sockets, too."""
 SLOW = "trio or hundred_thousand or twenty_a_pool or under_load or test_both_sinks or sample_is or label_is"
@@ -175,14 +172,14 @@ def ask(files) -> None:
             sys.stdout.flush()
 
     sockets = any(file.removesuffix(".py") in AT_THE_POOL for file in files)
-    names = [f"tests/test_{name}.py" for name in (*EXACT, *(REAL if sockets else ()))]
+    names = [*EXACT, *(f"test_{name}.py" for name in (REAL if sockets else ()))]
     options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist"]
     pytest.main(
         [
             *options,
             "-k",
             f"not ({SLOW})",
-            *names,
+            *(f"tests/{name}" for name in names),
         ],
         plugins=[Arena(COPY, work)],
     )
