@@ -38,8 +38,8 @@ REAL = (
     *("spans", "spans_exemplars", "spans_manners", "spans_parents"),
 )
 AT_THE_POOL = (
-    *("_body", "_connection_hooks", "_entrance", "_flavour", "_hooks", "_instrument", "_instrumentor"),
-    *("_network", "_observer", "_records", "_seams", "_setup", "_stream_hooks", "_transport"),
+    *("_body", "_connection_hooks", "_flavour", "_instrument", "_instrumentor"),
+    *("_network", "_seams", "_setup", "_stream_hooks", "_transport"),
     *("sinks/_multiprocess", "sinks/opentelemetry", "sinks/prometheus"),
 )
 """The files that are asked about by the tests on real sockets, too."""

@@ -1,0 +1,397 @@
+"""The observer: what the seams saw becomes steps at the clock's second, plain where it can be; who asks is answered."""
+
+import gc
+from types import SimpleNamespace
+
+import pytest
+
+from ledger import Ledger, target
+from poolscope import _contract as c
+from poolscope._observer import Observer
+
+
+class Told:
+    """A request's trace, or a sink's tracing, that keeps what it is told, or fails at it."""
+
+    span_context, epoch = None, 0.0
+
+    def __init__(self, *, passive=False, fails=False):
+        self.passive, self.fails, self.told = passive, fails, []
+
+    def __repr__(self):
+        return "Told()"
+
+    def __getattr__(self, name):
+        def keep(*facts):
+            self.told.append((name, *facts))
+            if self.fails:
+                raise ZeroDivisionError
+
+        return keep
+
+
+@pytest.fixture
+def desk():
+    """A ledger, and its observer, whose clock says `desk.now`."""
+    ledger = Ledger()
+    ledger.now = 1.0
+    ledger.observer = Observer(ledger.pool, clock=lambda: ledger.now)
+    ledger.enter = lambda method="GET": ledger.observer.enter(SimpleNamespace(url=target(), method=method))
+    return ledger
+
+
+def armed_connection(desk, protocol="1.1"):
+    armed = []
+    made = desk.idle(0.5, protocol)
+    stream = SimpleNamespace(arm=lambda: armed.append("write"), arm_read=lambda: armed.append("read"))
+    made.stream = lambda: stream
+    desk.facts()
+    return made, armed
+
+
+def test_a_new_observer_knows_nothing(desk):
+    """No owner, no tracing, no diagnosis; it is plain where there is a pool to see."""
+    one = desk.observer
+    assert (one.pooled, one.plain, one.closing_pool, one.keepalive_expiry) == (True, True, 0, None)
+    assert (one.body, one.diagnosis, one.at_entry, one.tracing, one.watch_entrance) == (None, None, False, None, None)
+    assert (one.name, one.owned, one.live, one.in_use) == ("pool", False, False, 0)
+    unpooled = Observer(desk.pool, pooled=False)
+    assert (unpooled.pooled, unpooled.plain) == (False, False)
+    assert unpooled.clock() > 0
+
+
+def test_a_plain_request_passes_without_a_step(desk):
+    """Entered, offered and ended at the clock's seconds; counted when somebody looks."""
+    connection, armed = armed_connection(desk)
+    checkout = desk.enter()
+    assert (checkout.plain, checkout.started_at, desk.pool.checkouts) == (True, 1.0, {checkout})
+    desk.now = 2.0
+    assert desk.observer.offer(checkout, connection) is checkout
+    assert (checkout.offered_at, checkout.connection, desk.pool.slots.guests) == (
+        2.0,
+        connection,
+        {connection: checkout},
+    )
+    assert desk.observer.in_use == 1
+    checkout.status, checkout.chunks, desk.now = 200, "chunks", 4.0
+    desk.observer.end(checkout)
+    desk.now = 5.0
+    desk.observer.end(checkout)
+    assert (checkout.ended_at, checkout.chunks, desk.pool.slots.guests, desk.pool.ended) == (4.0, None, {}, [checkout])
+    assert (armed, desk.facts()) == ([], [])
+    seen = desk.observer.read()
+    where = ("pool", "shop", "80")
+    assert seen.numbers[c.ACQUISITIONS, (*where, c.REUSED)] == 1
+    assert seen.histograms[c.USE_TIME, where].sum == 2.0
+    assert desk.pool.ended == []
+
+
+def test_enough_of_them_are_counted_at_once(desk):
+    """At the number that stands for enough, and not before."""
+    connection, _ = armed_connection(desk)
+    desk.observer.fold_at = 2
+    for left in ([1], []):
+        checkout = desk.enter()
+        desk.observer.offer(checkout, connection)
+        checkout.status = 200
+        desk.observer.end(checkout)
+        assert len(desk.pool.ended) == len(left)
+
+
+def test_a_traced_plain_request_is_noted_and_told(desk):
+    """How it came to its connection, where no slot was free last, and its end; one that is not is noted nowhere."""
+    connection, _ = armed_connection(desk)
+    desk.observer.trace(Told())
+    checkout = desk.enter()
+    checkout.trace = Told()
+    desk.observer.offer(checkout, connection)
+    assert (checkout.source, checkout.queued) == (c.REUSED, False)
+    desk.pool.slots.limit = 1
+    desk.now = 3.0
+    desk.observer.end(checkout)
+    assert (checkout.trace.told, desk.pool.slots.full_at) == ([("ended", checkout)], 3.0)
+    bare = desk.enter()
+    desk.observer.offer(bare, connection)
+    desk.now = 4.0
+    desk.observer.end(bare)
+    assert (bare.source, desk.pool.slots.full_at) == ("", 3.0)
+
+
+@pytest.mark.parametrize("why", ["not plain", "not idle"])
+def test_what_cannot_go_plain_is_offered_step_by_step(desk, why):
+    """The connection's next write will say that the hand-over is final."""
+    connection, armed = armed_connection(desk, "2" if why == "not idle" else "1.1")
+    desk.observer.plain = why != "not plain"
+    checkout = desk.enter()
+    desk.now = 2.0
+    assert desk.observer.offer(checkout, connection) is checkout
+    assert (checkout.state, checkout.offered_at, armed) == ("offered", 2.0, ["write"])
+    assert desk.pool.slots.guests == {}
+
+
+def test_a_request_with_a_body_notes_when_its_answer_is_read(desk):
+    """One without has sent everything with its first write."""
+    for method, expected in (("POST", ["read"]), ("PUT", ["read"]), ("GET", []), ("HEAD", [])):
+        connection, armed = armed_connection(desk)
+        desk.observer.offer(desk.enter(method), connection)
+        assert armed == expected
+
+
+def test_whoever_comes_past_us_makes_a_connection_a_strangers(desk):
+    """No request of ours, or one that has ended: nothing is handed over."""
+    connection, armed = armed_connection(desk)
+    assert desk.observer.offer(None, connection) is None
+    assert connection.stranger
+    other, _ = armed_connection(desk)
+    over = desk.enter()
+    over.ended_at = 1.0
+    assert desk.observer.offer(over, other) is None
+    assert (other.stranger, over.connection, armed) == (True, None, [])
+
+
+def test_a_request_of_a_transport_without_a_pool_is_counted_whole(desk):
+    """It waits for nothing."""
+    desk.observer.plain = desk.observer.pooled = False
+    checkout = desk.enter("POST")
+    assert (checkout.plain, checkout.state, checkout.method) == (False, "done", "POST")
+    assert [fact[:2] for fact in desk.facts()] == [("RequestStarted", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("read", "protocol", "upgraded", "probe_idle", "idle"),
+    [
+        (True, "1.1", False, False, True),
+        (True, "1.1", True, False, False),
+        (True, "2", False, False, False),
+        (True, "2", False, True, True),
+        (False, "1.1", False, True, True),
+        (False, "1.1", False, False, False),
+    ],
+)
+def test_whether_a_connection_is_idle_after_a_request(desk, read, protocol, upgraded, probe_idle, idle):
+    """HTTP/1.1 after a whole exchange is; else it is asked."""
+    checkout, connection = desk.hold(1.0, desk.idle(0.5, protocol))
+    checkout.read, connection.upgraded, connection.probe().idle = read, upgraded, probe_idle
+    desk.now = 3.0
+    desk.observer.end(checkout)
+    assert connection.state == ("idle" if idle else "active")
+    assert checkout.ended_at == 3.0
+
+
+def test_a_connection_that_is_gone_or_never_was_is_not_idle(desk):
+    """Nobody is asked; the request ends all the same, as what it was."""
+    checkout, connection = desk.hold(1.0, desk.idle(0.5))
+    connection.probe = lambda: None
+    desk.observer.end(checkout)
+    assert connection.state == "active"
+    waits = desk.request(1.0)
+    waits.trace = Told()
+    desk.observer.trace(Told())
+    desk.facts()
+    desk.observer.end(waits, timed_out=True)
+    assert desk.facts()[0][0] == "TimedOut"
+    assert waits.trace.told == [("ended", waits)]
+    plain = desk.enter()
+    desk.observer.end(plain)
+    assert "Abandoned" in [fact[0] for fact in desk.facts()]
+    failed = desk.guest(1.0, desk.idle(0.5))
+    failed.error = "ReadError"
+    desk.observer.end(failed)
+    assert desk.pool.ended == []
+
+
+@pytest.mark.parametrize(
+    ("chunks", "cut", "read"),
+    [("ended", False, True), ("collected", False, True), ("ended", True, False), ("open", False, False)],
+)
+def test_a_body_that_is_not_watched_was_read_where_its_generator_ended(desk, chunks, cut, read):
+    """Or was collected; not where its socket was closed before that."""
+    made = (number for number in [1])
+    if chunks == "ended":
+        list(made)
+    checkout, _ = desk.hold(1.0, desk.idle(0.5))
+    checkout.chunks, checkout.cut = lambda: None if chunks == "collected" else made, cut
+    desk.observer.end(checkout)
+    assert checkout.read is read
+
+
+def test_a_request_that_is_engaged_is_plain_no_longer(desk):
+    """As far as it has come."""
+    connection, _ = armed_connection(desk)
+    checkout = desk.guest(1.0, connection)
+    desk.observer.engage(checkout)
+    assert (checkout.plain, checkout.state) == (False, "holding")
+
+
+def test_a_response_that_was_dropped_is_a_leak_and_an_end_once(desk):
+    """Its trace hears of it when facts are delivered; one that had ended is no leak."""
+    checkout, connection = desk.hold(1.0, desk.idle(0.5))
+    desk.observer.trace(Told())
+    checkout.trace = Told()
+    desk.observer.drop(checkout, 3.0)
+    desk.observer.drop(checkout, 4.0)
+    assert (desk.pool.losses.leaks[c.RESPONSE_UNCLOSED], checkout.ended_at, connection.state) == (1, 3.0, "active")
+    assert checkout.trace.told == []
+    desk.observer.apply(lambda now: None)
+    assert checkout.trace.told == [("ended", checkout)] * 2
+    bare, _ = desk.hold(1.0, desk.idle(0.5))
+    desk.observer.drop(bare, 5.0)
+    assert list(desk.observer._unclosed.queue) == []
+
+
+def test_an_opened_connection_is_told_to_whom_it_connects_for(desk):
+    """Who that was is known until it is open."""
+    desk.observer.trace(Told())
+    checkout, connection = desk.request(1.0), desk.reserve(1.0)
+    checkout.trace = Told()
+    desk.pool.offer(checkout, connection, 1.0)
+    desk.pool.connect(checkout, connection, 1.0)
+    desk.now = 2.0
+    desk.observer.opened(connection, "2")
+    assert (connection.state, connection.protocol, connection.opened_at) == ("active", "2", 2.0)
+    assert checkout.trace.told == [("opened", checkout, connection)]
+
+
+@pytest.mark.parametrize(
+    ("phase", "closing", "exc", "cut", "error"),
+    [
+        (c.STREAMING, False, None, True, ""),
+        (c.STREAMING, False, OSError(), True, "OSError"),
+        (c.STREAMING, False, GeneratorExit(), True, ""),
+        (c.STREAMING, True, OSError(), False, ""),
+        ("requesting", False, OSError(), False, ""),
+    ],
+)
+def test_a_socket_that_closes_under_a_body_that_is_not_watched_cuts_it(desk, phase, closing, exc, cut, error):
+    """With what is handled there as its error, but for the end of its own generator; not while it is being closed."""
+    connection, _ = armed_connection(desk)
+    checkout = desk.guest(1.0, connection)
+    checkout.phase, checkout.closing = phase, closing
+    desk.now = 3.0
+    desk.observer.socket_closed(connection, exc)
+    assert (checkout.cut, checkout.error, connection.socket_closed_at) == (cut, error, 3.0)
+    desk.observer.socket_closed(desk.idle(0.5), exc)
+
+
+def test_a_new_sockets_peer_is_noted_where_somebody_traces(desk):
+    """And told; where it cannot be said, it is told without."""
+    checkout, connection = desk.request(1.0), desk.reserve(1.0)
+    checkout.trace = Told()
+    stream = SimpleNamespace(get_extra_info=lambda name: ("10.0.0.1", name))
+    desk.observer.met(checkout, connection, stream)
+    assert (connection.peer, checkout.trace.told) == (None, [])
+    desk.observer.trace(Told())
+    desk.observer.met(checkout, connection, stream)
+    assert connection.peer == ("10.0.0.1", "server_addr")
+    desk.observer.met(checkout, connection, None)
+    assert checkout.trace.told == [("connected", checkout, connection)] * 2
+
+
+def test_tracing_that_fails_is_told_of_once_by_name_and_traces_no_more(desk, caplog):
+    """A request pays nothing for it; who has no trace hears nothing."""
+    desk.observer.trace(Told())
+    checkout = desk.request(1.0)
+    desk.observer.tell(None, "served")
+    desk.observer.tell(checkout, "served")
+    checkout.trace = Told(fails=True)
+    desk.observer.tell(checkout, "served", 1)
+    desk.observer.tell(checkout, "served", 2)
+    assert checkout.trace.told == [("served", checkout, 1)]
+    assert desk.observer.tracing is None
+    desk.observer.untrace()
+    [record] = caplog.records
+    told = "poolscope: sink Told() failed and is disabled for pool 'pool'"
+    assert (record.getMessage(), record.levelname, record.name) == (told, "ERROR", "poolscope")
+    assert record.exc_info
+
+
+def test_a_passive_tracing_gives_way_and_no_other_does(desk):
+    """The first that makes spans stays."""
+    passive, first, second = Told(passive=True), Told(), Told()
+    for tracing, stays in ((passive, passive), (Told(passive=True), passive), (first, first), (second, first)):
+        desk.observer.trace(tracing)
+        assert desk.observer.tracing is stays
+    desk.observer.trace(passive)
+    assert desk.observer.tracing is first
+    assert desk.observer._subscriptions == (desk.observer._unclosed,)
+
+
+def test_a_pool_lives_as_long_as_a_transport_owns_it(desk):
+    """One owner for all of them; gone with the last, or with the close."""
+    owner = desk.observer.own()
+    assert (desk.observer.own() is owner, desk.observer.owned, desk.observer.live) == (True, True, True)
+    assert desk.observer.read().numbers[c.POOLS, ("pool",)] == 1
+    desk.pool.close(1.0)
+    assert (desk.observer.owned, desk.observer.live) == (True, False)
+    desk.pool.open(1.0)
+    del owner
+    gc.collect()
+    assert (desk.observer.owned, desk.observer.live) == (False, False)
+    assert desk.observer.read().numbers[c.POOLS, ("pool",)] == 0
+    assert desk.observer.own() is not None
+
+
+def test_a_reading_is_taken_at_the_moment_of_what_is_to_be_done_with_it(desk):
+    """Under the lock, before it is copied; of a transport without a pool whole requests alone."""
+    done = []
+
+    def cut():
+        assert desk.observer._lock.locked()
+        done.append(len(desk.pool.checkouts))
+        desk.pool.tallies.whole.checkouts = 7
+
+    assert desk.observer.read(cut).numbers[c.CHECKOUTS, ("pool", "", "")] == 7
+    assert done == [0]
+    desk.observer.pooled = False
+    assert {metric for metric, _ in desk.observer.read().numbers} <= {c.ACTIVE_REQUESTS}
+
+
+def test_a_snapshot_says_the_clocks_second_and_the_expiry(desk):
+    """Of the pool as it is now."""
+    desk.observer.keepalive_expiry, desk.now = 7.0, 4.0
+    seen = desk.observer.snapshot()
+    assert (seen.name, seen.keepalive_expiry_seconds, seen.taken_at) == ("pool", 7.0, 4.0)
+
+
+def test_a_pool_is_at_rest_when_nothing_runs_or_is_open_or_is_left_to_say(desk):
+    """A request, a connection, either keeps it from rest."""
+    assert desk.observer.at_rest is True
+    checkout = desk.enter()
+    assert desk.observer.at_rest is False
+    desk.observer.end(checkout)
+    assert desk.observer.at_rest is True
+    connection = desk.idle(0.5)
+    assert desk.observer.at_rest is False
+    desk.pool.slots.closed(connection, c.FAILED, 1.0)
+    assert desk.observer.at_rest is True
+
+
+def test_sinks_are_attached_to_the_observer_itself(desk):
+    """It is what a sink may ask."""
+    asked = []
+    desk.observer.subscribe([SimpleNamespace(attach=lambda pool: asked.append(pool) or {})])
+    assert asked == [desk.observer]
+
+
+def test_a_look_asks_the_pool_about_connections_that_nobody_holds(desk):
+    """Its word is the last: idle ones are idle, closed ones are gone; what somebody has, or sets up, is not asked."""
+    desk.pool.losses.kept = lambda: desk.kept
+    held, offered = desk.hold(0.5)[1], desk.open(0.5)
+    desk.pool.offer(desk.request(0.5), offered, 0.5)
+    busy, idle, gone, reserved, closed, connecting = (
+        desk.open(0.5), desk.open(0.5), desk.open(0.5), desk.reserve(0.5), desk.reserve(0.5), desk.reserve(0.5),
+    )  # fmt: skip
+    desk.pool.slots.connecting(connecting, None, 0.5)
+    for one in (held, offered, idle):
+        one.probe().idle = True
+    for one in (closed, connecting, busy):
+        one.probe().closed = True
+    gone.probe = lambda: None
+    desk.facts()
+    desk.now = 3.0
+    desk.observer.snapshot()
+    states = [one.state for one in (held, offered, busy, idle, gone, reserved, closed, connecting)]
+    assert states == ["active", "active", "active", "idle", "active", "reserved", "closed", "establishing"]
+    assert idle.idle_at == 3.0
+    assert ("SlotFreed", 3.0, closed.id) in desk.facts()
+    assert reserved in desk.pool.losses.lost, "what is lost is looked at, too"
