@@ -395,3 +395,22 @@ def test_a_look_asks_the_pool_about_connections_that_nobody_holds(desk):
     assert idle.idle_at == 3.0
     assert ("SlotFreed", 3.0, closed.id) in desk.facts()
     assert reserved in desk.pool.losses.lost, "what is lost is looked at, too"
+
+
+def test_the_end_of_a_guest_that_somebody_has_shown_out_is_an_end(desk):
+    """Its connection was taken meanwhile: nothing is raised into the request, and it counts."""
+    connection, _ = armed_connection(desk)
+    checkout = desk.enter()
+    desk.observer.offer(checkout, connection)
+    desk.pool.slots.guests.clear()
+    checkout.status = 200
+    desk.observer.end(checkout)
+    assert desk.pool.ended == [checkout]
+
+
+def test_what_is_dropped_before_it_was_served_has_abandoned_its_wait(desk):
+    """It timed out nowhere."""
+    waits = desk.request(1.0)
+    desk.facts()
+    desk.observer.drop(waits, 3.0)
+    assert desk.facts()[0][:3] == ("Abandoned", 3.0, 2.0)

@@ -1,7 +1,7 @@
 """The records of one request and one connection, hooks on one object, and the entrances of a traced request."""
 
 import asyncio
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 
 import pytest
 
@@ -148,6 +148,39 @@ def test_another_objects_method_that_stands_there_is_not_the_classs():
     assert ([request for request, _ in other.log], pool.log) == (["x"], [])
     hook.remove()
     assert pool.handle_request.__self__ is other
+
+
+def test_another_function_that_is_bound_to_the_object_is_not_the_classs():
+    """It is called, and stays."""
+    pool = Pool()
+    pool.handle_request = own = MethodType(lambda self, request, **more: f"own {request}", pool)
+    hook = Louder(pool)
+    assert pool.handle_request(1) == "loud own 1"
+    hook.remove()
+    assert vars(pool)["handle_request"] is own
+
+
+def test_a_class_whose_methods_are_not_pythons_is_left_as_it_was():
+    """A compiled one: its bound methods have no function."""
+
+    class Box(list):
+        pass
+
+    class Twice(Hook):
+        def __init__(self, inner):
+            super().__init__(inner)
+            self.below = self._stand_in("append")
+
+        def append(self, item):
+            self.below(self._inner(), item)
+            self.below(self._inner(), item)
+
+    box = Box()
+    hook = Twice(box)
+    box.append(1)
+    hook.remove()
+    box.append(2)
+    assert (list(box), vars(box)) == ([1, 1, 2], {})
 
 
 def observer(**given):
