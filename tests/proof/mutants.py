@@ -38,7 +38,7 @@ REAL = (
     *("spans", "spans_exemplars", "spans_manners", "spans_parents"),
 )
 AT_THE_POOL = (
-    *("_body", "_connection_hooks", "_flavour", "_instrument", "_instrumentor"),
+    *("_body", "_connection_hooks", "_instrumentor"),
     *("_network", "_seams", "_setup", "_stream_hooks", "_transport"),
     *("sinks/_multiprocess", "sinks/opentelemetry", "sinks/prometheus"),
 )

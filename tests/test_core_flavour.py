@@ -1,0 +1,102 @@
+"""Which flavour it is, by where classes were defined; and a client instrumented in place, with its mounts."""
+
+from types import ModuleType, SimpleNamespace
+
+import httpcore
+import httpx
+import pytest
+
+from poolscope import InstrumentedSyncTransport, InstrumentedTransport, instrument, uninstrument
+from poolscope._flavour import flavour_of, root_of
+from poolscope._instrument import transport_class_for
+
+
+def module(name, version="0.28.1", *, pooled=True, versioned=True):
+    """A module that looks like a flavour's: its classes say where they were defined."""
+    made = ModuleType("renamed")
+    made.AsyncBaseTransport = type("AsyncBaseTransport", (), {"__module__": f"{name}._transports"})
+    if pooled:
+        made.AsyncHTTPTransport = object
+    if versioned:
+        made.__version__ = version
+    return made
+
+
+def test_a_flavour_is_decided_by_where_its_classes_were_defined():
+    """Not by the name of the import; its httpcore goes with it."""
+    import httpcore2
+
+    for name, version, core in (("httpx", "0.28.1", httpcore), ("httpx2", "2.16.2", httpcore2)):
+        http = module(name, version)
+        made = flavour_of(http)
+        assert (made.name, made.http, made.core) == (name, http, core)
+        assert made.owns(core.ConnectionPool())
+        assert made.owns(type("Mine", (core.ConnectionPool,), {})())
+        assert not made.owns(object())
+    assert not flavour_of(module("httpx")).owns(httpcore2.ConnectionPool())
+    assert root_of(httpx.Client) == "httpx"
+
+
+@pytest.mark.parametrize(
+    ("http", "found"),
+    [
+        (module("httpx", "1.0.dev3"), "httpx 1.0.dev3"),
+        (module("httpx", "2.0"), "httpx 2.0"),
+        (module("httpx", pooled=False), "httpx 0.28.1"),
+        (module("httpx3", "3.0"), "httpx3 3.0"),
+        (module("httpx3", versioned=False), "httpx3 unknown"),
+    ],
+)
+def test_an_unknown_version_is_refused_with_what_was_found(http, found):
+    """In one line that says what is supported."""
+    supported = r"^poolscope supports httpx>=0\.25\.2,<1 and httpx2>=2; found "
+    with pytest.raises(ImportError, match=f"{supported}{found}$"):
+        flavour_of(http)
+
+
+def test_a_version_that_starts_with_nothing_is_an_old_one():
+    """As a development build may have it."""
+    assert flavour_of(module("httpx", ".dev")).name == "httpx"
+
+
+class Mine(httpx.Client):
+    """A client of somebody's own."""
+
+
+def test_a_client_has_the_class_of_its_flavour_and_colour():
+    """A subclass has its base's; what is no client is told with what it is."""
+    assert transport_class_for(httpx.AsyncClient()) is InstrumentedTransport
+    assert transport_class_for(httpx.Client()) is transport_class_for(Mine()) is InstrumentedSyncTransport
+    alien = type("Client", (), {"__module__": "mine"})()
+    for wrong in (alien, httpx.Response(200), None, SimpleNamespace()):
+        for ask in (instrument, uninstrument):
+            with pytest.raises(TypeError) as caught:
+                ask(wrong)
+            assert str(caught.value) == f"client takes an httpx or httpx2 Client or AsyncClient, got {wrong!r}"
+
+
+@pytest.mark.parametrize("name", ["billing", None])
+def test_a_client_and_its_mounts_are_instrumented_in_place_and_given_back(name):
+    """Each with a name of its own, with what was asked for; a second time changes nothing, either way."""
+    mount = httpx.HTTPTransport()
+    client = httpx.Client(mounts={"http://shop": mount, "all://none": None})
+    own = client._transport
+    options = {"call_sites": True, "held_too_long_seconds": 7.0, "reclaim": True}
+    for _ in range(2):
+        assert instrument(client, name=name, sinks=[], **options) is client
+    mounted = next(found for found in client._mounts.values() if found is not None)
+    assert (client._transport.wrapped, mounted.wrapped) == (own, mount)
+    for one, called in ((client._transport, "billing"), (mounted, "billing http://shop")):
+        pool = one.observer.pool
+        assert name is None or pool.name == called
+        assert (pool.seen.file, pool.losses.held_too_long_seconds) == ("", 7.0)
+        assert one.observer.at_entry is True
+    for _ in range(2):
+        assert uninstrument(client) is client
+    assert client._transport is own
+    assert mount in client._mounts.values()
+    plain = instrument(httpx.Client(), name="plain")
+    assert plain._transport.observer.pool.losses.held_too_long_seconds is None
+    assert plain._transport.observer.at_entry is False
+    for one in (client, plain):
+        one.close()
