@@ -67,6 +67,9 @@ def test_a_client_has_the_class_of_its_flavour_and_colour():
     """A subclass has its base's; what is no client is told with what it is."""
     assert transport_class_for(httpx.AsyncClient()) is InstrumentedTransport
     assert transport_class_for(httpx.Client()) is transport_class_for(Mine()) is InstrumentedSyncTransport
+    import httpx2
+
+    assert transport_class_for(httpx2.Client()).__module__ == "poolscope.httpx2"
     alien = type("Client", (), {"__module__": "mine"})()
     for wrong in (alien, httpx.Response(200), None, SimpleNamespace()):
         for ask in (instrument, uninstrument):
@@ -80,10 +83,13 @@ def test_a_client_and_its_mounts_are_instrumented_in_place_and_given_back(name):
     """Each with a name of its own, with what was asked for; a second time changes nothing, either way."""
     mount = httpx.HTTPTransport()
     client = httpx.Client(mounts={"http://shop": mount, "all://none": None})
-    own = client._transport
+    own, heard = client._transport, []
+    before = set(vars(own._pool))
+    sink = SimpleNamespace(attach=lambda pool: heard.append(pool) or {})
     options = {"call_sites": True, "held_too_long_seconds": 7.0, "reclaim": True}
     for _ in range(2):
-        assert instrument(client, name=name, sinks=[], **options) is client
+        assert instrument(client, name=name, sinks=[sink], **options) is client
+    assert set(vars(own._pool)) > before
     mounted = next(found for found in client._mounts.values() if found is not None)
     assert (client._transport.wrapped, mounted.wrapped) == (own, mount)
     for one, called in ((client._transport, "billing"), (mounted, "billing http://shop")):
@@ -93,7 +99,7 @@ def test_a_client_and_its_mounts_are_instrumented_in_place_and_given_back(name):
         assert one.observer.at_entry is True
     for _ in range(2):
         assert uninstrument(client) is client
-    assert client._transport is own
+    assert (client._transport, set(vars(own._pool)), len(heard)) == (own, before, 2)
     assert mount in client._mounts.values()
     plain = instrument(httpx.Client(), name="plain")
     assert plain._transport.observer.pool.losses.held_too_long_seconds is None
