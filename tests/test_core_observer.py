@@ -414,3 +414,17 @@ def test_what_is_dropped_before_it_was_served_has_abandoned_its_wait(desk):
     desk.facts()
     desk.observer.drop(waits, 3.0)
     assert desk.facts()[0][:3] == ("Abandoned", 3.0, 2.0)
+
+
+def test_of_two_that_are_handed_one_idle_connection_the_refused_one_never_had_it(desk):
+    """The pool may hand it to two before the first has begun: one re-queue, early, and no acquisition of the second."""
+    connection = desk.idle(0.5)
+    first, second = desk.enter(), desk.enter()
+    desk.observer.offer(first, connection)
+    connection.probe().idle = False  # the first runs on it
+    desk.observer.offer(second, connection)
+    desk.observer.apply(desk.pool.withdraw, second)
+    told = [fact for fact in desk.facts() if fact[0] in {"Requeued", "Acquired"}]
+    assert [fact[0] for fact in told] == ["Acquired", "Requeued"]
+    assert c.EARLY in told[1]
+    assert connection.holders == 1

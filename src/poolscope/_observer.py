@@ -79,6 +79,7 @@ class Observer(Gate):
                 self.pool.note(checkout, c.REUSED)
             if self._guests.setdefault(connection, checkout) is checkout:
                 return checkout
+            checkout.connection = None  # another has it: this one is offered it by a step, and is no plain user of it
         self.apply(self.pool.offer, checkout, connection)
         connection.arm()
         return checkout
