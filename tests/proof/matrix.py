@@ -33,9 +33,16 @@ OLDEST = {
     "prometheus-client": "==0.20.0",
 }
 # What the older ones had not yet: private names that two tests reach for, the fault of the keep-alive limit, safety
-# among threads, a mapping of TLS failures; and httpx2 began with the re-queues of httpcore 1.x.
-_EARLY = "nobody_closed or keepalive_limit_throws or tls_failure or (under_load and sync)"
-LACKS = {"1.0.0": _EARLY, "1.0.2": _EARLY, "1.0.5": "tls_failure", "1.0.7": "tls_failure", "==2.0.0": "requeue_churn"}
+# among threads, a mapping of TLS failures; and httpx2 began with the re-queues of httpcore 1.x. In 1.0.2 alone the pool
+# timeout is a deadline (bare as well, 28 of 70 requests), which it is neither before nor after.
+_EARLY = "nobody_closed or never_exceed_the_limit or keepalive_limit_throws or tls_failure or (under_load and sync)"
+LACKS = {
+    "1.0.0": _EARLY,
+    "1.0.2": f"{_EARLY} or is_no_deadline",
+    "1.0.5": "tls_failure",
+    "1.0.7": "tls_failure",
+    "==2.0.0": "requeue_churn",
+}
 
 
 @dataclass(frozen=True)
