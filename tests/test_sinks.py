@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from textwrap import dedent
@@ -124,6 +125,9 @@ def test_origins_fold_past_twenty_a_pool_and_a_hundred_a_process():
             assert seen(c.CHECKOUTS, pool_name="pool-0", server_address="127.1.0.0") == 2
 
 
+SECONDS = r"\d\.\d\d+ s"
+
+
 def test_the_log_has_one_line_for_each_rare_moment(caplog):
     """Warnings for what is slow or fails, DEBUG for connections, INFO for the pool."""
     caplog.set_level(logging.DEBUG, "poolscope.pool")
@@ -150,18 +154,18 @@ def test_the_log_has_one_line_for_each_rare_moment(caplog):
             client.get(f"http://127.0.0.1:{nobody}/")
     told = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "poolscope.pool"]
     expected = [
-        ("WARNING", "pool logged: waited 0.000 s for a connection to 127.0.0.1:{port}"),
-        ("DEBUG", "to 127.0.0.1:{port} opened in 0.00"),
-        ("WARNING", "pool logged: PoolTimeout after 0.0"),
-        ("DEBUG", "closed (evicted)"),
-        ("WARNING", "pool logged: waited 0.0"),
-        ("WARNING", "pool logged: connecting to 127.0.0.1:{nobody} failed after 0.0"),
+        ("WARNING", rf"pool logged: waited {SECONDS} for a connection to 127.0.0.1:{server.port}"),
+        ("DEBUG", rf"to 127.0.0.1:{server.port} opened in {SECONDS}"),
+        ("WARNING", rf"pool logged: PoolTimeout after {SECONDS}"),
+        ("DEBUG", r"closed \(evicted\)"),
+        ("WARNING", rf"pool logged: waited {SECONDS}"),
+        ("WARNING", rf"pool logged: connecting to 127.0.0.1:{nobody} failed after {SECONDS}"),
         ("INFO", "pool logged: closed"),
     ]
     assert len(told) == len(expected), told
     for (level, line), (wanted, part) in zip(told, expected, strict=True):
         assert level == wanted
-        assert part.format(port=server.port, nobody=nobody) in line
+        assert re.search(part, line), line
     assert "1/1 in use (1 active, 0 establishing), 0 idle, 0 waiting" in told[2][1]
 
 
@@ -188,7 +192,8 @@ def test_a_sink_of_ones_own_hears_what_it_asked_for():
     assert (type(acquired), type(released)) == (e.Acquired, e.Released)
     assert (acquired.pool, acquired.address, acquired.port) == ("mine", "127.0.0.1", str(server.port))
     assert (acquired.source, acquired.connection_id) == ("new", released.connection_id)
-    assert 0 <= acquired.wait_seconds <= released.use_seconds < released.at
+    assert acquired.wait_seconds >= 0
+    assert 0 < released.use_seconds < released.at
     assert (mine.in_use, mine.waiting, mine.pool.in_use, mine.pool.live) == (1, 0, 0, False)
 
 
