@@ -44,14 +44,24 @@ class Ledger:
         connection.probe().idle = True
         return connection
 
-    def hold(self, at, connection=None, method="GET"):
+    def hold(self, at, connection=None, method="GET", checkout=None):
         """Let a request take a connection that is there, without a wait."""
-        checkout = self.request(at, method)
+        checkout = checkout or self.request(at, method)
         connection = connection or self.open(at)
         self.pool.offer(checkout, connection, at)
         self.pool.write(checkout, connection, at)
         connection.probe().idle = False
         return checkout, connection
+
+    def post(self, at, protocol):
+        """Let a request with a body take a connection of this protocol, or one in set-up where that is empty."""
+        checkout = self.request(at, "POST")
+        if protocol:
+            return self.hold(at, self.open(at, protocol), checkout=checkout)[0]
+        connection = self.reserve(at)
+        self.pool.offer(checkout, connection, at)
+        self.pool.connect(checkout, connection, at)
+        return checkout
 
     def guest(self, at, connection, method="GET", port=80, entered=None):
         """Let a plain request take an idle connection: as the observer does, with no step of the state machine."""

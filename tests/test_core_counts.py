@@ -455,13 +455,7 @@ def test_an_origin_without_an_open_connection_has_no_oldest_one():
 def test_a_held_connection_says_what_its_request_is_about(protocol, phase):
     """By the connection's own state and protocol."""
     ledger = Ledger()
-    request = ledger.request(1.0, "POST")
-    connection = ledger.open(1.0, protocol) if protocol else ledger.reserve(1.0)
-    ledger.pool.offer(request, connection, 1.0)
-    if protocol:
-        ledger.pool.write(request, connection, 1.0)
-    else:
-        ledger.pool.connect(request, connection, 1.0)
+    ledger.post(1.0, protocol)
     [held] = picture(ledger.pool, None, 9.0).held
     assert held.phase == phase
 

@@ -229,13 +229,7 @@ def test_a_pool_that_was_told_nothing_loses_nothing():
 def test_a_leak_says_what_its_request_was_about(protocol, phase):
     """By its connection's state and protocol, as a snapshot would."""
     ledger = desk(limit=5.0)
-    request = ledger.request(1.0, "POST")
-    connection = ledger.open(1.0, protocol) if protocol else ledger.reserve(1.0)
-    ledger.pool.offer(request, connection, 1.0)
-    if protocol:
-        ledger.pool.write(request, connection, 1.0)
-    else:
-        ledger.pool.connect(request, connection, 1.0)
+    request = ledger.post(1.0, protocol)
     ledger.facts()
     ledger.look(9.0)
     assert ledger.facts() == [("Leaked", 9.0, c.HELD_TOO_LONG, 1, 8.0, phase, request)]
