@@ -31,6 +31,11 @@ def cause(seen, waited=2.0):
     return judge(seen, *OURS, 100.0 - waited, 100.0).cause
 
 
+def test_slots_that_have_just_been_given_to_others_changed_hands():
+    """They are in use, and nobody holds them yet: it is not that they cannot be seen."""
+    assert cause(replace(pool(), in_use=4)) == c.BURST
+
+
 @pytest.mark.parametrize(
     ("held", "expected"),
     [

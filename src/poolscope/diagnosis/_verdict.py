@@ -148,7 +148,8 @@ def _causes(seen: PoolSnapshot, slots: list[HeldConnection], origin: str, waited
     """Give the cause that each slot of the pool stands for."""
     yield from (_cause(slot, origin, waited_seconds) for slot in slots)
     yield from [c.UNKNOWN] * seen.unseen
-    if (slots or seen.idle) and seen.max_connections is not None:  # what is free now was not while it waited
+    # What is free now was not while it waited; what is in use by nobody was given to one that has not begun yet.
+    if (slots or seen.idle or seen.in_use) and seen.max_connections is not None:
         yield from [c.BURST] * (seen.max_connections - len(slots) - seen.unseen)
 
 
