@@ -274,12 +274,12 @@ def test_the_wait_for_an_http2_stream_is_seen(kit):
                 for _ in range(3):
                     group.start_soon(driver.get, server.url())
                 await reached(server, "full")
-                await anyio.sleep(0.1)
+                await anyio.sleep(0.6)  # so long that no machine takes it for the wait of the other two
                 server.gate("go").set()
 
         seen = kit.run(story, http2=True, verify=client_context())
         assert seen(c.STREAM_WAIT_TIME, "_count") == 3
-        assert seen(c.STREAM_WAIT_TIME, "_bucket", le="0.05") == 2
+        assert seen(c.STREAM_WAIT_TIME, "_bucket", le="0.5") == 2
 
 
 @kits()
