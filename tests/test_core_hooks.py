@@ -535,5 +535,5 @@ def test_a_proxy_of_a_backend_answers_for_it(scene):
     assert proxy.sleep == "its own"
     with pytest.raises(AttributeError, match=r"^_inner$"):
         _ = BackendProxy.__new__(BackendProxy).sleep
-    origin = SimpleNamespace(scheme=b"http", host=b"sh\xf6p", port=80)
-    assert BackendProxy(below, scene.heard, scene.connection, origin, http2=False)._target == ("sh\ufffdp", 80)
+    origin = SimpleNamespace(scheme=b"http", host=b"sh\xc3\xb6p", port=80)
+    assert BackendProxy(below, scene.heard, scene.connection, origin, http2=False)._target == ("sh\ufffd\ufffdp", 80)
