@@ -1,0 +1,313 @@
+"""The seams on httpcore's own pools, without a socket: what is put on them, what they are asked, how it comes off."""
+
+import gc
+import sys
+from types import SimpleNamespace
+
+import httpcore
+import httpx
+import pytest
+
+from ledger import Ledger
+from poolscope import _contract as c
+from poolscope._connection_hooks import AsyncConnectionHook, ConnectionHook
+from poolscope._entrance import AsyncEntrance, Entrance
+from poolscope._foreign import _THEIRS
+from poolscope._network import AsyncBackendProxy, BackendProxy
+from poolscope._seams import (
+    _PRIVATE_NAMES,
+    limits_of,
+    missing_names,
+    observer_of,
+    pool_of,
+    transports_of,
+    unwatch,
+    watch,
+)
+
+POOLS = pytest.mark.parametrize("kind", [httpcore.ConnectionPool, httpcore.AsyncConnectionPool])
+ORIGIN = httpcore.Origin(b"http", b"shop", 80)
+
+
+class Heard(list):
+    """An observer that keeps what it is told, and gives one connection to whoever reserves."""
+
+    def __init__(self):
+        super().__init__()
+        self.ledger = Ledger()
+        self.pool, self.closing_pool, self.reserved = self.ledger.pool, 0, self.ledger.reserve(0.0)
+
+    def take(self, step, *facts):
+        self.append(("take", step, *facts))
+        return self.reserved
+
+    def fault(self):
+        self.append(("fault",))
+
+
+def flavour(name="httpx"):
+    return SimpleNamespace(name=name, core=httpcore)
+
+
+def watched(pool, name="httpx"):
+    heard = Heard()
+    watch(pool, heard, flavour(name), asynchronous=isinstance(pool, httpcore.AsyncConnectionPool))
+    return heard
+
+
+def handles(pool):
+    return "handle_async_request" if isinstance(pool, httpcore.AsyncConnectionPool) else "handle_request"
+
+
+@POOLS
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+def test_a_pool_that_is_watched_says_by_whom(kind, name):
+    """And its seam, of which flavour and colour it is, and which exception means "not after all"."""
+    pool = kind()
+    assert observer_of(pool) is None
+    heard = watched(pool, name)
+    seam = pool.create_connection.__self__
+    assert observer_of(pool) is seam.observer is heard
+    assert seam.unavailable is httpcore.ConnectionNotAvailable
+    assert seam.newer_core is (name == "httpx2")
+    assert seam.asynchronous is (kind is httpcore.AsyncConnectionPool)
+
+
+def test_what_is_no_pool_of_ours_is_watched_by_nobody():
+    """Whatever stands there, or nothing."""
+    assert observer_of(object()) is None
+    assert observer_of(SimpleNamespace(create_connection=len)) is None
+    assert observer_of(SimpleNamespace(create_connection=lambda: None)) is None
+
+
+@POOLS
+def test_which_connections_a_pool_has_is_asked_without_a_lock(kind):
+    """None where it was collected."""
+    pool = kind()
+    heard = watched(pool)
+    pool._connections[:] = [connection := object()]
+    assert heard.pool.losses.kept() == {id(connection)}
+    pool._connections.clear()
+    del pool
+    gc.collect()
+    assert heard.pool.losses.kept() == set()
+
+
+@POOLS
+def test_the_entrance_of_a_pool_is_watched_when_there_is_something_to_trace(kind):
+    """In its colour; of one that was collected nothing is."""
+    pool = kind()
+    heard = watched(pool)
+    heard.watch_entrance(heard)
+    entrance = getattr(pool, handles(pool)).__self__
+    assert type(entrance) is (AsyncEntrance if kind is httpcore.AsyncConnectionPool else Entrance)
+    assert entrance._observer is heard
+    del pool, entrance
+    gc.collect()
+    heard.watch_entrance(heard)
+
+
+@POOLS
+@pytest.mark.parametrize(
+    ("http1", "http2", "protocol"), [(True, False, "1.1"), (True, True, "1.1"), (False, True, "2")]
+)
+def test_a_connection_is_made_by_the_pool_and_hooked(kind, http1, http2, protocol):
+    """With a backend of its own, which knows it; the pool has its backend back."""
+    backend = object()
+    pool = kind(http1=http1, http2=http2, network_backend=backend)
+    heard = watched(pool)
+    pool._connections[:] = [other := object()]
+    inner = pool.create_connection(ORIGIN)
+    assert heard == [("take", heard.pool.reserve, b"http", b"shop", 80, {id(other)})]
+    assert (inner._origin, heard.reserved.probe(), pool._network_backend) == (ORIGIN, inner, backend)
+    asynchronous = kind is httpcore.AsyncConnectionPool
+    hook, proxy = getattr(inner, handles(pool)).__self__, inner._network_backend
+    assert type(hook) is (AsyncConnectionHook if asynchronous else ConnectionHook)
+    assert (hook._guide, hook._connection) == (pool.create_connection.__self__, heard.reserved)
+    assert type(proxy) is (AsyncBackendProxy if asynchronous else BackendProxy)
+    assert (proxy._inner, proxy._observer, proxy._connection) == (backend, heard, heard.reserved)
+    assert (proxy._target, proxy._protocol) == (("shop", 80), protocol)
+    heard.defer = lambda *_: None  # it is collected now
+
+
+@POOLS
+def test_a_connection_for_which_no_slot_could_be_noted_is_made_all_the_same(kind):
+    """As without us: that was a fault of ours."""
+    backend = object()
+    pool = kind(network_backend=backend)
+    watched(pool).reserved = None
+    inner = pool.create_connection(ORIGIN)
+    assert (inner._origin, inner._network_backend) == (ORIGIN, backend)
+    assert handles(pool) not in vars(inner)
+
+
+def pool_that(kind, does):
+    class Odd(kind):
+        def create_connection(self, origin):
+            return does(self, origin)
+
+    return Odd(network_backend="its backend")
+
+
+@POOLS
+def test_a_connection_that_cannot_be_made_gives_its_slot_back(kind):
+    """And the pool its backend; the exception is the caller's."""
+    exc = OSError("no")
+
+    def fail(pool, origin):
+        raise exc
+
+    pool = pool_that(kind, fail)
+    heard = watched(pool)
+    with pytest.raises(OSError, match=r"^no$") as raised:
+        pool.create_connection(ORIGIN)
+    assert raised.value is exc
+    assert heard[1:] == [("take", heard.pool.slots.gone, heard.reserved)]
+    assert pool._network_backend == "its backend"
+
+
+@POOLS
+def test_a_connection_that_takes_no_hook_is_out_of_our_sight(kind):
+    """It is the pool's all the same."""
+    pool = pool_that(kind, lambda pool, origin: ("a connection", origin))
+    heard = watched(pool)
+    assert pool.create_connection(ORIGIN) == ("a connection", ORIGIN)
+    assert heard[1:] == [("fault",), ("take", heard.pool.slots.gone, heard.reserved)]
+
+
+def seam_of(connections=(), limit=3, idle_limit=2, newer=True):
+    """Give a seam on a pool that has connections, idle or not."""
+    pool = httpcore.ConnectionPool(max_connections=limit, max_keepalive_connections=idle_limit)
+    pool._connections[:] = [SimpleNamespace(is_idle=lambda idle=idle: idle) for idle in connections]
+    watched(pool, "httpx2" if newer else "httpx")
+    return pool, pool.create_connection.__self__
+
+
+def one(*, idle=True, expired=False):
+    return SimpleNamespace(is_idle=lambda: idle, has_expired=lambda: expired)
+
+
+def test_what_is_closed_while_it_is_used_or_with_the_pool_is_closed_by_the_pool():
+    """Whatever else would hold of it."""
+    pool, seam = seam_of()
+    connection = seam.observer.reserved
+    assert seam.close_reason(one(idle=False, expired=True), connection) == c.POOL_CLOSED
+    seam.observer.closing_pool = 1
+    assert seam.close_reason(one(expired=True), connection) == c.POOL_CLOSED
+    seam.observer.closing_pool = 0
+    assert seam.close_reason(one(expired=True), connection) == c.KEEPALIVE_EXPIRED
+    pool._connections.clear()
+    del pool
+    gc.collect()
+    assert seam.close_reason(one(expired=True), connection) == c.POOL_CLOSED
+
+
+@pytest.mark.parametrize(
+    ("protocol", "readable", "reason"),
+    [
+        ("1.1", True, c.SERVER_DISCONNECTED),
+        ("1.1", False, c.KEEPALIVE_EXPIRED),
+        ("1.1", None, c.KEEPALIVE_EXPIRED),
+        ("2", True, c.KEEPALIVE_EXPIRED),
+    ],
+)
+def test_an_expired_connection_whose_socket_can_be_read_was_left_by_the_server(protocol, readable, reason):
+    """In HTTP/1.1, where nothing but its end is to be read; else its time is up."""
+    pool, seam = seam_of()
+    connection = seam.observer.reserved
+    stream = SimpleNamespace(get_extra_info=lambda info: readable and info == "is_readable")
+    connection.protocol, connection.stream = protocol, lambda: None if readable is None else stream
+    assert seam.close_reason(one(expired=True), connection) == reason
+    assert pool is seam._inner()
+
+
+@pytest.mark.parametrize(
+    ("connections", "limit", "idle_limit", "newer", "reason"),
+    [
+        ([True], 3, 3, False, c.EVICTED),
+        ([True], 3, 4, False, c.EVICTED),
+        ([True, False, False], 3, 2, False, c.KEEPALIVE_LIMIT),
+        ([True, False, False], 3, 2, True, c.EVICTED),
+        ([True, True, False], 3, 2, True, c.KEEPALIVE_LIMIT),
+        ([True, False], 3, 2, True, c.KEEPALIVE_LIMIT),
+        ([True, True, True], 3, 2, True, c.KEEPALIVE_LIMIT),
+    ],
+)
+def test_an_idle_connection_makes_room_or_is_one_too_many(connections, limit, idle_limit, newer, reason):
+    """Evicted where the pool is full and may keep more idle ones than it has; the older core has none to evict then."""
+    pool, seam = seam_of(connections, limit, idle_limit, newer=newer)
+    assert seam.close_reason(one(), seam.observer.reserved) == reason
+    assert pool is seam._inner()
+
+
+def test_a_pool_is_found_behind_an_instrumentations_wrapper():
+    """A transport without one has none."""
+    theirs = type("Theirs", (), {"__module__": _THEIRS})
+    inner = SimpleNamespace(_pool="its pool")
+    outer, outermost = theirs(), theirs()
+    outermost._transport, outer._transport = outer, inner
+    assert pool_of(inner) == pool_of(outer) == pool_of(outermost) == "its pool"
+    assert pool_of(object()) is None
+
+
+@pytest.mark.parametrize(("given", "limits"), [((3, 2, 5.0), (3, 2, 5.0)), ((None, None, None), (None, None, None))])
+def test_the_limits_of_a_pool_are_none_where_it_has_none(given, limits):
+    """Its own stand-in for that is a very large number."""
+    pool = httpcore.ConnectionPool(
+        max_connections=given[0], max_keepalive_connections=given[1], keepalive_expiry=given[2]
+    )
+    assert limits_of(pool) == limits
+    if given[0] is None:
+        assert pool._max_connections == sys.maxsize
+
+
+def test_a_pool_of_an_unknown_version_lacks_what_we_need():
+    """Each by its name."""
+    assert missing_names(httpcore.ConnectionPool()) == []
+    assert missing_names(object()) == list(_PRIVATE_NAMES)
+    assert missing_names(SimpleNamespace(**dict.fromkeys(_PRIVATE_NAMES[1:]))) == ["create_connection"]
+
+
+@POOLS
+def test_what_was_put_on_a_pool_comes_off_and_nothing_else_does(kind):
+    """The hook and the entrance; what a user put there stays."""
+    pool = kind()
+    before = dict(vars(pool))
+    unwatch(pool)
+    heard = watched(pool)
+    heard.watch_entrance(heard)
+    assert {"create_connection", handles(pool)} <= vars(pool).keys()
+    unwatch(pool)
+    assert vars(pool) == before
+    pool.create_connection = own = Loud().create_connection
+    unwatch(pool)
+    assert pool.create_connection is own
+    assert observer_of(pool) is None
+
+
+class Loud:
+    """A user's own hook."""
+
+    observer = "not ours"
+
+    def create_connection(self, origin):
+        """Make none."""
+
+    def remove(self):
+        raise AssertionError
+
+
+def test_each_transport_of_a_client_can_be_replaced():
+    """The main one, and those that are mounted; where none is, none is told."""
+    main, mounted = httpx.MockTransport(len), httpx.MockTransport(len)
+    with httpx.Client(transport=main, mounts={"http://shop": mounted, "http://none": None}) as client:
+        found = list(transports_of(client))
+        assert [(transport, pattern) for transport, pattern, _ in found] == [(main, ""), (mounted, "http://shop")]
+        for number, (_, _, replace) in enumerate(found):
+            replace(number)
+        assert client._transport == 0
+        assert {pattern.pattern: there for pattern, there in client._mounts.items()} == {
+            "http://shop": 1,
+            "http://none": None,
+        }
+        client._transport, client._mounts = main, {}
