@@ -37,11 +37,7 @@ REAL = (
     *("sinks", "sinks_equal", "sinks_raising", "verdict", "verdict_rules"),
     *("spans", "spans_exemplars", "spans_manners", "spans_parents"),
 )
-AT_THE_POOL = (
-    *("_body", "_connection_hooks", "_instrumentor"),
-    *("_network", "_seams", "_setup", "_stream_hooks", "_transport"),
-    *("sinks/_multiprocess", "sinks/opentelemetry", "sinks/prometheus"),
-)
+AT_THE_POOL = ("sinks/_multiprocess", "sinks/opentelemetry", "sinks/prometheus")
 """The files that are asked about by the tests on real sockets, too."""
 SLOW = "trio or hundred_thousand or twenty_a_pool or under_load or test_both_sinks or sample_is or label_is"
 """Of these, the tests that are not asked: another colour, or seconds of work that kill nothing more."""
