@@ -1,11 +1,15 @@
 """`tests/` is on the path (pytest puts it there): tests import `harness`, `transparency`."""
 
 import gc
+import signal
 
 import pytest
 
 from driving import Kit
 from poolscope import _names, _origins
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a job in the background: the programs of the tests inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGEST = (
     *("rules_live", "demo", "findings", "transparency", "soak", "property_pools", "docs", "rules", "package", "faults"),

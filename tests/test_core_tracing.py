@@ -21,6 +21,12 @@ from tracing_desk import URL, Sdk, clock, sdk
 __all__ = ["clock", "sdk"]
 
 
+@pytest.fixture(autouse=True)
+def _nobody_else(monkeypatch):
+    """OpenTelemetry's own package may have been loaded by another test of this process."""
+    monkeypatch.setattr(_foreign, "present", lambda: False)
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "told"),
     [
