@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from ledger import Ledger
+from ledger import Ledger, finish
 from poolscope import _contract as c
 from poolscope._body import (
     AsyncBody,
@@ -93,17 +93,6 @@ def generator(kind):
         yield b"a part"
 
     return later() if kind is AsyncBody else parts()
-
-
-def finish(made):
-    """Give the result of a call of either colour: nothing here suspends."""
-    if not hasattr(made, "__await__"):
-        return made
-    try:
-        made.send(None)
-    except StopIteration as over:
-        return over.value
-    raise AssertionError
 
 
 def body_of(kind, stream):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ledger import Ledger
+from ledger import Ledger, finish
 from poolscope import _contract as c
 from poolscope._connection_hooks import AsyncConnectionHook, ConnectionHook
 from poolscope._network import AsyncBackendProxy, BackendProxy
@@ -97,15 +97,6 @@ def fails_with(exc):
         raise exc
 
     return fail
-
-
-def finish(made):
-    """Give the result of a call of either colour: nothing here suspends."""
-    if not hasattr(made, "send"):
-        return made
-    with pytest.raises(StopIteration) as stopped:
-        made.send(None)
-    return stopped.value.value
 
 
 def finish_failing(make, exc):

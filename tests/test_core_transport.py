@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from ledger import Ledger
+from ledger import Ledger, finish
 from poolscope import _contract as c
 from poolscope._body import AsyncBody, Body
 from poolscope._records import CURRENT
@@ -73,17 +73,6 @@ class Inner:
 
     async def __aexit__(self, *exc_info):
         self.__exit__(*exc_info)
-
-
-def finish(made):
-    """Give the result of a call of either colour: nothing here suspends."""
-    if not hasattr(made, "__await__"):
-        return made
-    try:
-        made.send(None)
-    except StopIteration as over:
-        return over.value
-    raise AssertionError
 
 
 def handle(transport, request=GET):
