@@ -114,9 +114,9 @@ class _Backend:
         self._name = f"OpenTelemetrySink(meter_provider={provider!r})"  # not the provider: it may go, and we with it
         self._measured: WeakKeyDictionary[ObservedPool, _Measured] = WeakKeyDictionary()
         self._book = Book(self._cut, self._gone)
-        self._reading = Reading()
-        self._points: dict[c.Metric, list[Point]] | None = None
-        self._served: set[c.Metric] = set()
+        self._reading: Reading
+        self._points: dict[c.Metric, list[Point]]
+        self._served = set(self._metrics)  # all: whichever is asked for first collects
         self._active = False
         self.hold_until = 0.0
         meter = provider.get_meter("poolscope")
@@ -154,10 +154,9 @@ class _Backend:
     def _callback(self, metric: c.Metric) -> Generator[Iterable[Observation], CallbackOptions, None]:
         """Answer an SDK's collections. An SDK advances it to its first yield when it takes the instrument on."""
         self._activate()
-        answer: Iterable[Observation] = ()
+        yield ()
         while True:
-            yield answer
-            answer = self._observations(metric)
+            yield self._observations(metric)
 
     def _activate(self) -> None:
         if not self._active:
@@ -166,12 +165,12 @@ class _Backend:
                 pool.subscribe([self])
 
     def _observations(self, metric: c.Metric) -> Iterator[Observation]:
-        if self._points is None or metric in self._served:
+        if metric in self._served:
             self._collect()
             self._served.clear()
         self._served.add(metric)
         self.hold_until = time.monotonic() + _COLLECTION_SECONDS
-        return _each(self._reading, (self._points or {}).get(metric, []))
+        return _each(self._reading, self._points.get(metric, []))
 
     def _collect(self) -> None:
         """Read every pool, and record what was measured up to that moment."""
