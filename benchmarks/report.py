@@ -4,16 +4,18 @@
 """
 
 import json
-import re
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from cases import CASES, LOADS
 from kinds import KINDS
+from proof.page import fill
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/performance.md"
 CHART = ROOT / "docs/pictures/cost.svg"
-MARKS = ("<!-- make bench -->\n", "<!-- end -->")
 ORDER = ("instructions", "processor_microseconds")
 
 
@@ -89,9 +91,7 @@ def chart(found: dict) -> None:
 
 def write(found: dict) -> None:
     """Put the tables into the page, and draw the chart."""
-    text = PAGE.read_text()
-    inside = re.compile(f"(?<={re.escape(MARKS[0])}).*?(?={re.escape(MARKS[1])})", re.DOTALL)
-    PAGE.write_text(inside.sub(lambda _: table(found), text))
+    fill(PAGE, "bench", table(found))
     chart(found)
 
 

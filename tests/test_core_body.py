@@ -216,3 +216,5 @@ def test_a_strangers_stream_is_asked_what_it_has_to_say():
     assert (kind.__name__, issubclass(kind, AsyncBody)) == ("AsyncBody", True)
     body = kind(Stream(SimpleNamespace()), Heard(), SimpleNamespace(ended_at=1.0))
     assert body.iterator is body._inner.iterator
+    nearly = type("Stream", (), {"__module__": "httpx_more.streams"})
+    assert body_class(Body, nearly) is not Body, "a stranger's, whatever it is called"

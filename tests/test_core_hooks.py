@@ -442,8 +442,7 @@ def test_tls_that_fails_is_told_and_raised(scene, kind):
     finish_failing(lambda: below.start_tls(server_hostname=None), exc)
     assert scene.heard == [
         ("tell", scene.request, "securing", ""),
-        ("apply", scene.slots.failed, scene.connection, "OSError"),
-        ("tell", scene.request, "connect_failed", "OSError"),
+        ("failed", scene.connection, exc),
     ]
     assert hook.superseded
 
@@ -514,8 +513,7 @@ def test_a_connect_that_fails_is_told_and_raised(scene, kind, method, args, targ
     finish_failing(lambda: getattr(proxy, method)(*args), exc)
     assert scene.heard[2:] == [
         ("tell", scene.request, "connecting", scene.connection, target),
-        ("apply", scene.slots.failed, scene.connection, "OSError"),
-        ("tell", scene.request, "connect_failed", "OSError"),
+        ("failed", scene.connection, exc),
     ]
 
 

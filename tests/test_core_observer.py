@@ -8,6 +8,7 @@ import pytest
 from ledger import Ledger, target
 from poolscope import _contract as c
 from poolscope._observer import Observer
+from poolscope._records import CURRENT
 
 
 class Told:
@@ -271,6 +272,20 @@ def test_a_socket_that_closes_under_a_body_that_is_not_watched_cuts_it(desk, pha
     desk.observer.socket_closed(connection, exc)
     assert (checkout.cut, checkout.error, connection.socket_closed_at) == (cut, error, 3.0)
     desk.observer.socket_closed(desk.idle(0.5), exc)
+
+
+def test_an_attempt_to_connect_that_fails_frees_no_slot_and_is_told_to_its_request(desk):
+    """With what it failed by."""
+    checkout, connection = desk.request(1.0), desk.reserve(1.0)
+    checkout.trace = Told()
+    desk.observer.trace(Told())
+    desk.pool.slots.connecting(connection, checkout, 1.0)
+    token = CURRENT.set(checkout)
+    desk.now = 3.0
+    desk.observer.failed(connection, OSError("refused"))
+    CURRENT.reset(token)
+    assert (connection.state, connection.tally.create_time["OSError"].sum) == ("reserved", 2.0)
+    assert checkout.trace.told == [("connect_failed", checkout, "OSError")]
 
 
 def test_a_new_sockets_peer_is_noted_where_somebody_traces(desk):

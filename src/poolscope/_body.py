@@ -16,6 +16,7 @@ from typing import Any
 from weakref import ref
 
 from poolscope import _contract as c
+from poolscope._flavour import NAMES, root_of
 from poolscope._network import Proxy
 from poolscope._observer import Observer
 from poolscope._records import Checkout
@@ -24,7 +25,7 @@ from poolscope._records import Checkout
 @lru_cache(maxsize=256)
 def body_class(body: type, stream: type) -> type:
     """Give the class that watches streams of this class: one of a stranger's may have more to say than httpx's own."""
-    return body if stream.__module__.startswith("httpx") else type(body.__name__, (body, Proxy), {})
+    return body if root_of(stream) in NAMES else type(body.__name__, (body, Proxy), {})
 
 
 class _Body:

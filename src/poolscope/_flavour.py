@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
+NAMES = frozenset(_CORES)
 
 
 @dataclass(frozen=True, slots=True)

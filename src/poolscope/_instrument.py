@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
-from poolscope._flavour import root_of
+from poolscope._flavour import NAMES, root_of
 from poolscope._seams import pool_of, transports_of, unwatch
 from poolscope._setup import Setup
 from poolscope._subscription import Sink
@@ -62,6 +62,6 @@ def uninstrument(client: Client) -> Client:
 def transport_class_for(client: object) -> Any:
     """Give the class of ours that instruments this client's transports; TypeError where it is no client."""
     for cls in type(client).__mro__:
-        if root_of(cls) in ("httpx", "httpx2") and cls.__name__ in _CLASSES:
+        if root_of(cls) in NAMES and cls.__name__ in _CLASSES:
             return getattr(import_module(f"poolscope.{root_of(cls)}"), _CLASSES[cls.__name__])
     raise TypeError(f"client takes an httpx or httpx2 Client or AsyncClient, got {client!r}")

@@ -6,7 +6,7 @@ What the wrapped backend does goes through unchanged: results, exceptions, how o
 from typing import Any, ClassVar
 
 from poolscope._observer import Observer
-from poolscope._records import CURRENT, Connection, error_type
+from poolscope._records import CURRENT, Connection
 from poolscope._stream_hooks import AsyncStreamHook, StreamHook
 
 _TLS_SCHEMES = (b"https", b"wss")
@@ -42,10 +42,6 @@ class _Backend(Proxy):
         self._observer.apply(self._observer.pool.connect, checkout, self._connection)
         self._observer.tell(checkout, "connecting", self._connection, target)
 
-    def _failed(self, exc: BaseException) -> None:
-        self._observer.apply(self._observer.pool.slots.failed, self._connection, error_type(exc))
-        self._observer.tell(CURRENT.get(), "connect_failed", error_type(exc))
-
     def _connected(self, stream: Any, target: tuple[str, int] | None) -> Any:
         direct = target is None or target == self._target
         self._observer.met(CURRENT.get(), self._connection, stream)
@@ -66,7 +62,7 @@ class AsyncBackendProxy(_Backend):
         try:
             stream = await self._inner.connect_tcp(host, port, *args, **options)
         except BaseException as exc:
-            self._failed(exc)
+            self._observer.failed(self._connection, exc)
             raise
         return self._connected(stream, (host, port))
 
@@ -76,7 +72,7 @@ class AsyncBackendProxy(_Backend):
         try:
             stream = await self._inner.connect_unix_socket(path, *args, **options)
         except BaseException as exc:
-            self._failed(exc)
+            self._observer.failed(self._connection, exc)
             raise
         return self._connected(stream, None)
 
@@ -92,7 +88,7 @@ class BackendProxy(_Backend):
         try:
             stream = self._inner.connect_tcp(host, port, *args, **options)
         except BaseException as exc:
-            self._failed(exc)
+            self._observer.failed(self._connection, exc)
             raise
         return self._connected(stream, (host, port))
 
@@ -102,6 +98,6 @@ class BackendProxy(_Backend):
         try:
             stream = self._inner.connect_unix_socket(path, *args, **options)
         except BaseException as exc:
-            self._failed(exc)
+            self._observer.failed(self._connection, exc)
             raise
         return self._connected(stream, None)

@@ -15,7 +15,7 @@ from poolscope._gate import Gate
 from poolscope._phases import BODILESS
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
-from poolscope._records import Checkout, Connection, frame_of
+from poolscope._records import CURRENT, Checkout, Connection, error_type, frame_of
 from poolscope._snapshot import PoolSnapshot, picture
 from poolscope._subscription import Sink, Subscription
 from poolscope._tracing import Tracing
@@ -137,6 +137,11 @@ class Observer(Gate):
         connector = connection.connector
         self.apply(self.pool.slots.opened, connection, protocol)
         self.tell(connector, "opened", connection)
+
+    def failed(self, connection: Connection, exc: BaseException) -> None:
+        """Note that an attempt to connect failed, before or in TLS."""
+        self.apply(self.pool.slots.failed, connection, error_type(exc))
+        self.tell(CURRENT.get(), "connect_failed", error_type(exc))
 
     def socket_closed(self, connection: Connection, exc: BaseException | None) -> None:
         """Note that a socket is closed. exc: what is being handled there; a plain body is not watched otherwise."""

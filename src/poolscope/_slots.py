@@ -160,7 +160,6 @@ class Slots:
         guest = self.guests.get(connection)
         if guest is not None:
             self.engage(guest, not connection.closing)
-        connection.plain = False
         if connection.socket_closed_at is None:
             connection.socket_closed_at = now
         if connection.upgraded:

@@ -16,7 +16,7 @@ from poolscope import _contract as c
 from poolscope._hooks import Hook
 from poolscope._observer import Observer
 from poolscope._phases import AWAITING_HEADERS, BODILESS, REQUESTING
-from poolscope._records import CURRENT, Connection, error_type
+from poolscope._records import CURRENT, Connection
 from poolscope._transitions import ESTABLISHING
 
 _CONNECT = b"CONNECT "
@@ -111,10 +111,6 @@ class _Stream(Hook):
         self.superseded = True  # a stream that fails here closes itself
         self._observer.tell(CURRENT.get(), "securing", str(options.get("server_hostname") or ""))
 
-    def _tls_failed(self, exc: BaseException) -> None:
-        self._observer.apply(self._observer.pool.slots.failed, self._connection, error_type(exc))
-        self._observer.tell(CURRENT.get(), "connect_failed", error_type(exc))
-
     def _secured(self, stream: Any) -> None:
         tls = stream.get_extra_info("ssl_object")
         self._observer.tell(CURRENT.get(), "secured", tls)
@@ -143,7 +139,7 @@ class AsyncStreamHook(_Stream):
         try:
             stream = await self._secure_below(self._inner(), *args, **options)
         except BaseException as exc:
-            self._tls_failed(exc)
+            self._observer.failed(self._connection, exc)
             raise
         self._secured(stream)
         return stream
@@ -170,7 +166,7 @@ class StreamHook(_Stream):
         try:
             stream = self._secure_below(self._inner(), *args, **options)
         except BaseException as exc:
-            self._tls_failed(exc)
+            self._observer.failed(self._connection, exc)
             raise
         self._secured(stream)
         return stream

@@ -42,10 +42,8 @@ class _Sent:
         self.count = 0
         self.redirected = False
 
-    def again(self, last: "_Sent | None", request: Any) -> bool:
+    def again(self, last: "_Sent", request: Any) -> bool:
         """Whether the request repeats the last one: the same again, or what a redirect made of it."""
-        if last is None:
-            return False
         return last.request() is request or (
             last.redirected and self.timeouts is not None and last.timeouts is self.timeouts
         )
@@ -71,8 +69,8 @@ def start(tracer: Tracer, request: Any, context: Context, redacted: frozenset[st
         attributes["http.request.method_original"] = method
     sent = _Sent(request)
     last = _sent.get()
-    if sent.again(last, request):
-        sent.count = last.count + 1 if last is not None else 0
+    if last is not None and sent.again(last, request):
+        sent.count = last.count + 1
         attributes["http.request.resend_count"] = sent.count
     _sent.set(sent)
     return tracer.start_span(known if known != c.OTHER else "HTTP", context, SpanKind.CLIENT, attributes)
