@@ -101,7 +101,7 @@ class MultiprocessMetrics:
     def set_levels(self, name: str) -> None:
         """Say of the pools of this name how many live, and how full the fullest is."""
         with self._lock:
-            feeds = [feed for feed in self._feeds.get(name, ()) if feed.limits is not None]
+            feeds = [feed for feed in self._feeds[name] if feed.limits is not None]
             live = sum(feed.pool.live for feed in feeds)
             for feed in feeds:
                 feed.in_use = feed.pool.in_use
