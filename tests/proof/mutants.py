@@ -2,9 +2,8 @@
 
 `python tests/proof/mutants.py [FILE...]` runs the mutants of these files (`_slots.py`, `sinks/_book.py`), or of all
 that have changed since they were last run, in a copy under .cache/mutants. It writes mutants.json beside this file: for
-each file its hash, how many mutants there are, how many the tests kill (by the clock: they hang), which survive;
-not_yet names the files that were never run. equivalent.json says, by hand, why a survivor does what the original does:
-by its name, or by a pattern for many. Exit status 1 and a line for each survivor without such a reason.
+each file its hash, how many mutants there are, how many the tests kill (by the clock: they hang), which survive.
+equivalent.json says, by hand, why a survivor does what the original does: by its name, or by a pattern for many. Exit status 1 and a line for each survivor without such a reason.
 """
 
 import hashlib
@@ -32,15 +31,6 @@ NO_LOGIC = ("__init__.py", "_contract.py", "_events.py", "_diagnose.py", "sinks/
 """Names, constants and records; what asks the diagnosis, which is no part of the core."""
 EXACT = (*sorted(path.name for path in ROOT.glob("tests/test_core_*.py")), "test_state_machine.py")
 """The tests that ask for exact numbers, without a socket: thousands of mutants a minute."""
-REAL = (
-    *("moments", "close_reasons", "faults", "hostile", "instrument", "leaks", "orphans", "own_faults"),
-    *("sinks", "sinks_equal", "sinks_raising", "verdict", "verdict_rules"),
-    *("spans", "spans_exemplars", "spans_manners", "spans_parents"),
-)
-AT_THE_POOL = ("sinks/_multiprocess", "sinks/opentelemetry", "sinks/prometheus")
-"""The files that are asked about by the tests on real sockets, too."""
-SLOW = "trio or hundred_thousand or twenty_a_pool or under_load or test_both_sinks or sample_is or label_is"
-"""Of these, the tests that are not asked: another colour, or seconds of work that kill nothing more."""
 PATIENCE_SECONDS = 4
 """How much of the tests' time a mutant is given."""
 
@@ -61,8 +51,8 @@ def load(path: Path) -> dict:
 
 
 def results() -> dict:
-    """Give what was written down: the results by file, and the files that were never run."""
-    return {"not_yet": [], "files": {}, **load(RESULT)}
+    """Give what was written down: the results by file."""
+    return {"files": {}, **load(RESULT)}
 
 
 def explained(file: str, name: str, reasons: dict) -> bool:
@@ -74,8 +64,6 @@ def wrong(known: dict, reasons: dict, hashes: dict[str, str]) -> list[str]:
     """Say what does not hold. hashes: those of the core's files now."""
     files, found = known["files"], []
     for file, digest in hashes.items():
-        if file in known["not_yet"]:
-            continue
         if file not in files:
             found.append(f"{file}: its mutants were never run")
         elif files[file]["sha256"] != digest:
@@ -129,14 +117,12 @@ def summary(known: dict) -> str:
     mutants, killed = (sum(one[what] for one in files) for what in ("mutants", "killed"))
     same = sum(len(one["survivors"]) for one in files)
     text = f"{killed:,} of {mutants:,} mutants of {len(files)} files are killed; {same:,} do what the original does."
-    left = ", ".join(f"`{file}`" for file in known["not_yet"])
-    return textwrap.fill(text + (f" Not yet run: {left}." if left else ""), 120) + "\n"
+    return textwrap.fill(text, 120) + "\n"
 
 
 def keep(file: str, result: dict) -> None:
     """Write a file's result down."""
     known = results()
-    known["not_yet"] = [other for other in known["not_yet"] if other != file]
     known["files"] = {name: one for name, one in sorted({**known["files"], file: result}.items()) if name in core()}
     RESULT.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n")
     fill(PAGE, "proof", summary(known))
@@ -167,18 +153,8 @@ def ask(files) -> None:
             sys.stdout.write(f"{file}: {result['killed']} of {result['mutants']} killed, {took}\n")
             sys.stdout.flush()
 
-    sockets = any(file.removesuffix(".py") in AT_THE_POOL for file in files)
-    names = [*EXACT, *(f"test_{name}.py" for name in (REAL if sockets else ()))]
-    options = ["-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    pytest.main(
-        [
-            *options,
-            "-k",
-            f"not ({SLOW})",
-            *(f"tests/{name}" for name in names),
-        ],
-        plugins=[Arena(COPY, work)],
-    )
+    options = ("-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist")
+    pytest.main([*options, *(f"tests/{name}" for name in EXACT)], plugins=[Arena(COPY, work)])
 
 
 if __name__ == "__main__":
