@@ -3,7 +3,8 @@
 `python tests/proof/mutants.py [FILE...]` runs the mutants of these files (`_slots.py`, `sinks/_book.py`), or of all
 that have changed since they were last run, in a copy under .cache/mutants. It writes mutants.json beside this file: for
 each file its hash, how many mutants there are, how many the tests kill (by the clock: they hang), which survive.
-equivalent.json says, by hand, why a survivor does what the original does: by its name, or by a pattern for many. Exit status 1 and a line for each survivor without such a reason.
+equivalent.json says, by hand, why a survivor does what the original does: by its name, or by a pattern for many. Exit
+status 1 and a line for each survivor without such a reason.
 """
 
 import hashlib
