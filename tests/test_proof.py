@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from proof import long_soak, matrix
 from proof.mutants import PAGE, REASONS, RESULT, core, hash_of, summary, wrong
 
 
@@ -47,3 +48,43 @@ def test_the_gate_trips_on_a_planted_fault(fault):
     told = [line for line in wrong(*facts) if line not in before]
     assert len(told) == 1
     assert fault in told[0]
+
+
+def test_the_matrix_was_run_on_the_sources_as_they_are():
+    """Every combination, and all passed."""
+    assert matrix.wrong(json.loads(matrix.RESULT.read_text()), matrix.sources()) == [], "run `make matrix`"
+
+
+@pytest.mark.parametrize(
+    ("told", "plant"),
+    [
+        ("run on older sources", lambda results: results["httpx2 newest"].update(sources="0" * 64)),
+        ("never run", lambda results: results.pop("httpx2 newest")),
+        ("1 failed, 2 passed", lambda results: results["httpx2 newest"].update(said="1 failed, 2 passed")),
+        ("1 passed, 1 error", lambda results: results["httpx2 newest"].update(said="1 passed, 1 error")),
+    ],
+)
+def test_the_matrix_gate_trips_on_a_planted_fault(told, plant):
+    """And says which combination it is."""
+    results = {one.name: {"said": "3 passed, 1 skipped", "sources": "1" * 64} for one in matrix.combinations()}
+    assert matrix.wrong(results, "1" * 64) == []
+    plant(results)
+    assert matrix.wrong(results, "1" * 64) == [f"httpx2 newest: {told}"]
+
+
+def test_the_long_soak_was_run_on_the_sources_as_they_are():
+    """And found nothing."""
+    assert long_soak.wrong(json.loads(long_soak.RESULT.read_text()), matrix.sources()) == [], "run `make proof`"
+
+
+def test_the_soaks_gate_trips_on_a_planted_fault():
+    """Older sources, and whatever it found, in a line each."""
+    kept = {
+        "sources": "0" * 64,
+        "said": ["9 requests", "WRONG: memory grew", "WRONG: a log line", "2 things are wrong"],
+    }
+    assert long_soak.wrong(kept, "1" * 64) == [
+        "the soak ran on older sources",
+        "WRONG: memory grew",
+        "WRONG: a log line",
+    ]

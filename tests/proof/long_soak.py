@@ -15,6 +15,12 @@ from proof.matrix import ROOT, sources
 RESULT = Path(__file__).with_name("soak.json")
 
 
+def wrong(result: dict, now: str) -> list[str]:
+    """Say what is amiss with a kept soak, where the sources have this hash."""
+    stale = [] if result["sources"] == now else ["the soak ran on older sources"]
+    return stale + [line for line in result["said"] if line.startswith("WRONG")]
+
+
 def main(*arguments: str) -> int:
     """Run it, say what it says, and keep that."""
     command = [sys.executable, ROOT / "tests/soak/soak.py", *arguments]

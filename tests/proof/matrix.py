@@ -101,6 +101,11 @@ def run(one: Combination) -> str:
     return re.sub(r" in [\d.]+s.*", "", lines[-1])
 
 
+def passed(said: str) -> bool:
+    """Say whether pytest's last line tells of nothing but what passed or was skipped."""
+    return re.fullmatch(r"\d+ passed(, \d+ skipped)?", said) is not None
+
+
 def table(results: dict[str, dict[str, str]]) -> str:
     """Write what is known: a row for each combination, in order; what was not run says so."""
     now = sources()
@@ -112,6 +117,18 @@ def table(results: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def wrong(results: dict[str, dict[str, str]], now: str) -> list[str]:
+    """Say which combinations were not run on the sources of this hash, or failed there."""
+    found = []
+    for one in combinations():
+        known = results.get(one.name, {"said": "never run", "sources": now})
+        if known["sources"] != now:
+            found.append(f"{one.name}: run on older sources")
+        elif not passed(known["said"]):
+            found.append(f"{one.name}: {known['said']}")
+    return found
+
+
 def main(*words: str) -> int:
     """Run what was asked for; exit status 1 where a test failed."""
     if not PLACE.exists():
@@ -120,17 +137,17 @@ def main(*words: str) -> int:
             "--editable", f"{ROOT}[httpx2,otel,cli]", "httpx[http2,socks]", "httpx2[http2,socks]", *TOOLS, "trustme"
         )
     results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    wrong = 0
+    failed = 0
     for one in combinations():
         if not words or any(word in one.name for word in words):
             said = run(one)
-            wrong += "failed" in said or "error" in said
+            failed += not passed(said)
             results[one.name] = {"said": said, "sources": sources()}
             sys.stdout.write(f"{one.name}: {said}\n")
             sys.stdout.flush()
             RESULT.write_text(json.dumps(results, indent=2) + "\n")
     fill(PAGE, "matrix", table(results))
-    return int(wrong > 0)
+    return int(failed > 0)
 
 
 if __name__ == "__main__":
