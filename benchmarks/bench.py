@@ -34,7 +34,8 @@ def sources() -> str:
     digest = hashlib.sha256()
     paths = sorted((HERE.parent / "src/poolscope").glob("_*.py"))
     paths += sorted((HERE.parent / "src/poolscope/sinks").glob("*.py"))
-    for path in (*paths, HERE / "cases.py", HERE / "kinds.py", HERE / "one_run.py", HERE / "servers.py"):
+    paths += [HERE / f"{name}.py" for name in ("cases", "kinds", "measuring", "one_run", "servers")]
+    for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -70,7 +71,8 @@ def count(case: Case, kind: str, port: str, results: Results) -> None:
     if not load.counted or not results.missing(case.name, kind, "instructions"):
         return
     try:
-        results.add(case.name, kind, instructions=measuring.instructions(load.stretch, case.name, kind, port))
+        figure = measuring.instructions(load.stretch, load.connections, case.name, kind, port)
+        results.add(case.name, kind, instructions=figure)
     except RuntimeError as error:
         print(error, file=sys.stderr, flush=True)
 

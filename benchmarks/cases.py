@@ -32,9 +32,9 @@ class Load:
 
 LOADS = {
     "warm": Load("5 workers on 5 kept-alive connections, a 2-byte body", clocked=2 * FOLD),
-    "cold": Load("5 workers, each request on a new connection", kept=0),
-    "stream": Load("5 workers on 5 kept-alive connections, a body of 1 MiB read in chunks", path="/large"),
-    "queue": Load("100 connections, 200 requests waiting", workers=300, connections=100, kept=100),
+    "cold": Load("5 workers, each request on a new connection", kept=0, stretch=80),
+    "stream": Load("5 workers on 5 kept-alive connections, a body of 1 MiB read in chunks", path="/large", stretch=80),
+    "queue": Load("100 connections, 200 requests waiting", workers=300, connections=100, kept=100, stretch=100),
     "queue1000": Load(
         "100 connections, 1,000 requests waiting; by the clock alone",
         workers=1100, connections=100, kept=100, clocked=64, counted=False,

@@ -2,7 +2,8 @@
 
 1. A program calls `mark` whenever a fixed number of requests is over. callgrind writes its count at each mark, so what
    lies between two marks is the difference of two run lengths; start-up, imports and the first requests fall out.
-2. A figure counts when two such differences agree; else there is a longer run.
+2. A mark finds the workers at different points of their requests. A figure is the mean of as many stretches as it takes
+   until they stand as they did, and counts when the next one agrees; else there is a longer run.
 """
 
 import os
@@ -13,11 +14,12 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from itertools import pairwise
+from math import gcd
 from pathlib import Path
 
 PROGRAM = Path(__file__).with_name("one_run.py")
-AGREE_WITHIN = 0.005
-FEWEST, MOST = 3, 12
+AGREE_WITHIN = 0.001
+TRIES = 5
 _MARK = "getppid"
 _TOTALS = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 _ENVIRONMENT = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": ""}
@@ -28,30 +30,36 @@ def mark() -> None:
     os.getppid()
 
 
-def agreed(figures: Iterable[float]) -> float | None:
+def figures(counts: list[int], turn: int) -> list[float]:
+    """Give the mean of each `turn` stretches that follow each other."""
+    return [sum(counts[at : at + turn]) / turn for at in range(len(counts) - turn + 1)]
+
+
+def agreed(found: Iterable[float]) -> float | None:
     """Give the lowest figure that another one agrees with."""
-    for low, next_ in pairwise(sorted(figures)):
+    for low, next_ in pairwise(sorted(found)):
         if next_ / low - 1 < AGREE_WITHIN:
             return low
     return None
 
 
-def instructions(requests: int, *arguments: str) -> float:
+def instructions(requests: int, connections: int, *arguments: str) -> float:
     """Count what a request costs in one_run.py with these arguments, marked each so many requests.
 
+    connections: how many requests are on their way at once.
     Raises SystemExit with one line where valgrind is missing, RuntimeError where no two figures agree.
     """
     if shutil.which("valgrind") is None:
         sys.exit("valgrind is not installed: apt-get install valgrind")
-    figures: list[float] = []
-    stretches = FEWEST
-    while stretches <= MOST:
-        figures = [count / requests for count in _counts(stretches, *arguments, str(requests))]
-        found = agreed(figures)
-        if found is not None:
-            return found
-        stretches *= 2
-    raise RuntimeError(f"{' '.join(arguments)}: no two of {figures} agree within {AGREE_WITHIN:.1%}")
+    turn = connections // gcd(connections, requests)
+    found: list[float] = []
+    for tries in range(1, TRIES + 1):
+        counts = _counts(tries * turn + 1, *arguments, str(requests))
+        found = [figure / requests for figure in figures(counts, turn)]
+        figure = agreed(found)
+        if figure is not None:
+            return figure
+    raise RuntimeError(f"{' '.join(arguments)}: no two of {found} agree within {AGREE_WITHIN:.1%}")
 
 
 def _counts(stretches: int, *arguments: str) -> list[int]:
