@@ -17,7 +17,7 @@ FOLD = 256
 class Load:
     """How requests are made. stretch: how many lie between two marks, counted and by the clock.
 
-    counted: False where callgrind would take hours.
+    together: all workers ask at once, and again when all are answered. counted: False where callgrind would take hours.
     """
 
     says: str
@@ -27,11 +27,13 @@ class Load:
     kept: int = 5
     stretch: int = FOLD
     clocked: int = FOLD
+    together: bool = False
     counted: bool = True
 
 
 LOADS = {
     "warm": Load("5 workers on 5 kept-alive connections, a 2-byte body", clocked=2 * FOLD),
+    "gather": Load("5 requests at once on 5 kept-alive connections, by asyncio.gather", together=True),
     "cold": Load("5 workers, each request on a new connection", kept=0, stretch=80),
     "stream": Load("5 workers on 5 kept-alive connections, a body of 1 MiB read in chunks", path="/large", stretch=80),
     "queue": Load("100 connections, 200 requests waiting", workers=300, connections=100, kept=100, stretch=100),

@@ -58,16 +58,19 @@ class Stretches:
 async def run_async(case: Case, kind: Kind, url: str, stretches: Stretches) -> None:
     """Make requests by tasks, for ever."""
     client = case.setting.http.AsyncClient(transport=case.transport(kind), timeout=None, trust_env=False)
-    read = _stream_async if case.load == "stream" else _get_async
+    read, load = _stream_async if case.load == "stream" else _get_async, LOADS[case.load]
+
+    async def request() -> None:
+        assert await read(client, url)
+        stretches.over()
 
     async def worker() -> None:
         while True:
-            assert await read(client, url)
-            stretches.over()
+            await request()
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(LOADS[case.load].workers):
-            group.create_task(worker())
+    while load.together:
+        await asyncio.gather(*(request() for _ in range(load.workers)))
+    await asyncio.gather(*(worker() for _ in range(load.workers)))
 
 
 async def _get_async(client: Any, url: str) -> bool:
