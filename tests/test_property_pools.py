@@ -6,10 +6,12 @@ outside: by what is exposed, by the snapshot, by the callers' own count and by t
 The examples are the same in each run; PROPERTY_EXAMPLES=500 asks for so many fresh ones, and makes small what fails.
 """
 
+import asyncio
 import gc
 import importlib
 import os
 import ssl
+from functools import partial
 
 import anyio
 import anyio.from_thread
@@ -37,10 +39,11 @@ LONG = "PROPERTY_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "14"))
 CONTEXT = ssl.create_default_context()
 URLS = ("http://a.test/", "http://b.test/", "https://a.test/")
+ROW = st.lists(st.sampled_from(URLS), min_size=1, max_size=4)
 INDEX = st.integers(0, 5)
 TICKS = st.integers(0, 12)
-_TURNS = 40
-"""So many turns of asyncio's loop, and whoever can go on has come to where he cannot."""
+_TURNS = 300
+"""At most so many turns of asyncio's loop, and whoever can go on has come to where he cannot."""
 
 
 class Job:
@@ -97,6 +100,10 @@ class Pools(RuleBasedStateMachine):
 
     def jobs_that(self, fits):
         return [job for job in self.jobs if fits(job)]
+
+    def job(self):
+        self.jobs.append(Job())
+        return self.jobs[-1]
 
     def built(self, url, patience):
         timeout = self.http.Timeout(None, pool=patience)
@@ -158,8 +165,11 @@ class AsyncPools(Pools):
         if self.loop == "trio":
             await trio.testing.wait_all_tasks_blocked()
         else:
+            ready = asyncio.get_running_loop()._ready
             for _ in range(_TURNS):
                 await anyio.lowlevel.checkpoint()
+                if not ready:
+                    break
 
     async def _do(self, job, call):
         try:
@@ -195,10 +205,25 @@ class AsyncPools(Pools):
 
     @rule(url=st.sampled_from(URLS), patience=st.sampled_from([None, None, 0]), ticks=st.none() | TICKS)
     def request(self, url, patience, ticks):
-        job = Job()
-        self.jobs.append(job)
+        job = self.job()
         request = self.built(url, patience)
         self.begin(job, "send", lambda: self.client.send(request, stream=True), ticks)
+
+    @rule(urls=ROW, at_once=st.booleans())
+    def exchange(self, urls, at_once):
+        """Whole requests, one after the other or all at once; nobody looks at the pool between them."""
+        self.network.eager = True
+        self.portal.call(self._exchange, urls, at_once)
+        self.network.eager = False
+
+    async def _exchange(self, urls, at_once):
+        for url in urls:
+            job = self.job()
+            job.scope = anyio.CancelScope()
+            self.group.start_soon(self._do, job, partial(self.client.get, url))
+            if not at_once:
+                await self._settle()
+        await self._settle()
 
     @rule(which=INDEX, ticks=st.none() | TICKS, how=st.sampled_from(["aread", "aread", "aclose"]))
     @precondition(lambda self: self.jobs_that(lambda job: job.held))
@@ -285,14 +310,23 @@ class SyncPools(Pools):
         answers=st.lists(st.tuples(st.sampled_from(ANSWERS), INDEX), min_size=1, max_size=3),
     )
     def request(self, url, fails, answers):
-        job = Job()
-        self.jobs.append(job)
         self.network.fails, self.network.answers = fails, answers
+        self._send(url, stream=True)
+
+    def _send(self, url, *, stream):
+        job = self.job()
         try:
-            job.response = self.client.send(self.built(url, 0.001), stream=True)
+            job.response = self.client.send(self.built(url, 0.001), stream=stream)
         except Exception as exc:
             job.error = exc
         job.what = ""
+
+    @rule(urls=ROW)
+    def exchange(self, urls):
+        """Whole requests, one after the other; nobody looks at the pool between them."""
+        self.network.fails, self.network.answers = "", [("whole", 0)]
+        for url in urls:
+            self._send(url, stream=False)
 
     @rule(which=INDEX, how=st.sampled_from(["read", "read", "close"]))
     @precondition(lambda self: self.jobs_that(lambda job: job.held))

@@ -44,6 +44,7 @@ class Judge:
         self.network = network
         self.transport = transport
         self.exact = not network.http2
+        self._never_shared = {"port": "80"} if network.http2 else {}
         self._before = {}
 
     def wrong(self, *, started, unfinished, timeouts, broken):
@@ -59,6 +60,9 @@ class Judge:
             "active requests": (seen(c.ACTIVE_REQUESTS), unfinished),
             "timeouts": (seen(c.TIMEOUTS), timeouts),
             "ended requests": (seen(c.REQUEST_DURATION, "_count"), started - unfinished),
+            "shared over HTTP/1.1": (seen(c.ACQUISITIONS, source=c.SHARED, **self._never_shared), 0),
+            "establishing": (seen(c.ESTABLISHING), self.network.connecting),
+            "in_use within the limit": (seen(c.IN_USE) <= seen(c.MAX), True),
             **self._sockets(seen, unfinished),
             **self._levels(seen, broken),
         }
