@@ -73,7 +73,7 @@ class AnyOrder(RuleBasedStateMachine):
         if checkout.ended_at is None:
             checkout.read = read
             checkout.error = checkout.error or error
-            self.observer.end(checkout, timed_out=timed_out)
+        self.observer.end(checkout, timed_out=timed_out)
 
     @precondition(lambda self: self.checkouts)
     @rule(who=st.integers(0), accepted=st.booleans())
@@ -81,24 +81,15 @@ class AnyOrder(RuleBasedStateMachine):
         self.pool.engage(self.pick(self.checkouts, who), accepted)
 
     @precondition(lambda self: self.connections)
-    @rule(which=st.integers(0), step=st.sampled_from(["idled", "used", "socket_closed", "detached", "gone"]))
-    def step_of_a_connection(self, which, step):
-        getattr(self.pool.slots, step)(self.pick(self.connections, which), self.now)
-
-    @precondition(lambda self: self.connections)
-    @rule(which=st.integers(0), protocol=st.sampled_from(["1.1", "2"]))
-    def opened(self, which, protocol):
-        self.pool.slots.opened(self.pick(self.connections, which), protocol, self.now)
-
-    @precondition(lambda self: self.connections)
-    @rule(which=st.integers(0), reason=st.sampled_from(c.REASONS))
-    def closed(self, which, reason):
-        self.pool.slots.closed(self.pick(self.connections, which), reason, self.now)
-
-    @precondition(lambda self: self.connections)
-    @rule(which=st.integers(0))
-    def failed(self, which):
-        self.pool.slots.failed(self.pick(self.connections, which), "ConnectError", self.now)
+    @rule(
+        which=st.integers(0),
+        step=st.sampled_from(["opened", "closed", "failed", "idled", "used", "socket_closed", "detached", "gone"]),
+        protocol=st.sampled_from(["1.1", "2"]),
+        reason=st.sampled_from(c.REASONS),
+    )
+    def step_of_a_connection(self, which, step, protocol, reason):
+        facts = {"opened": [protocol], "closed": [reason], "failed": ["ConnectError"]}.get(step, [])
+        getattr(self.pool.slots, step)(self.pick(self.connections, which), *facts, self.now)
 
     @precondition(lambda self: self.connections and self.checkouts)
     @rule(which=st.integers(0), who=st.integers(0))
@@ -123,6 +114,9 @@ class AnyOrder(RuleBasedStateMachine):
             assert at.count(c.WAIT_TIME) == ended
         assert all(value >= 0 for value in seen.numbers.values())
         assert self.pool.slots.in_use == sum(one.occupied for one in self.pool.slots.taken.values())
+        for connection in self.connections:
+            states = [one.state for one in self.checkouts if one.connection is connection]
+            assert (connection.offered, connection.holders) == (states.count(t.OFFERED), states.count(t.HOLDING))
         for (metric, labels), value in self.before.items():
             assert metric.kind != "counter" or seen.numbers[metric, labels] >= value - 1e-9, metric.name
         self.before = seen.numbers
@@ -148,7 +142,7 @@ class Points:
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestAnyOrder.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
 
 
 def told(story, plain):
