@@ -117,6 +117,7 @@ client = httpx.Client(
     transport=InstrumentedSyncTransport(name="forked", sinks=[PrometheusSink(registry)]), trust_env=False
 )
 """
+ANOTHER = 'InstrumentedSyncTransport(name="another")'
 LOCKS = {
     "the pool's": "client._transport.observer._lock",
     "the names'": "__import__('poolscope')._names._lock",
@@ -141,8 +142,8 @@ def answering_ok(peer):
 
 @pytest.mark.parametrize("lock", ["the pool's", "the names'", "the origins'"])
 def test_a_fork_after_a_client_was_made_counts_for_itself(lock):
-    """Even while another thread held a lock of ours: the child answers, the parent's counts are its own."""
-    child, parent = forked(MAKE, "", LOCKS[lock])
+    """Even while another thread held a lock of ours: the child answers and names a pool, and the counts are its own."""
+    child, parent = forked(MAKE, ANOTHER, LOCKS[lock])
     assert (child(c.CHECKOUTS), child(c.USE_TIME, "_count")) == (1, 1)
     assert (parent(c.CHECKOUTS), parent(c.USE_TIME, "_count")) == (2, 2)
     assert imbalances(child) == imbalances(parent) == []
