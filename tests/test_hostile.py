@@ -123,6 +123,7 @@ def test_a_hundred_thousand_hosts_leave_twenty_labels():
         transport.handle_request(request)
     assert len(addresses(registry)) == MAX_PER_POOL + 1
     assert scrape(registry)(c.REQUEST_DURATION, "_count") == 100_000
+    assert len(transport._observer.pool.tallies._by_origin) <= MAX_PER_POOL
 
 
 @pytest.mark.parametrize("name", ["\x1b[31mred\x07", 'x"} 1\nfoo{a="', "é" * 5_000])
