@@ -39,9 +39,11 @@ LONG = "PROPERTY_EXAMPLES" in os.environ
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "14"))
 CONTEXT = ssl.create_default_context()
 URLS = ("http://a.test/", "http://b.test/", "https://a.test/")
-ROW = st.lists(st.sampled_from(URLS), min_size=1, max_size=4)
+URL = st.sampled_from(URLS)
+ROW = st.lists(URL, min_size=1, max_size=4) | st.builds(lambda url, many: [url] * many, URL, st.integers(2, 4))
 INDEX = st.integers(0, 5)
 TICKS = st.integers(0, 12)
+TRACES = st.sampled_from(["", "trace", "between", "between"])
 _TURNS = 300
 """At most so many turns of asyncio's loop, and whoever can go on has come to where he cannot."""
 
@@ -52,7 +54,7 @@ class Job:
     def __init__(self):
         self.response = None
         self.error = None
-        self.dropped = False
+        self.dropped = self.answered = False
         self.what = "send"
         self.scope = None
 
@@ -93,7 +95,9 @@ class Pools(RuleBasedStateMachine):
         self.registry = CollectorRegistry()
         self.transport = getattr(ours, self.transport_name)(inner, name="pool", sinks=[PrometheusSink(self.registry)])
         self.client = getattr(http, self.client_name)(transport=self.transport, timeout=None)
-        self.http = http
+        self.bare = getattr(http, self.client_name)(transport=inner, timeout=http.Timeout(None, pool=0.001))
+        self.http, self.core, self.most = http, core, most
+        self.wrong_meanwhile = []
         self.judge = Judge(self.registry, self.network, self.transport)
         self.jobs = []
         self.faults = Faults().__enter__()
@@ -105,9 +109,16 @@ class Pools(RuleBasedStateMachine):
         self.jobs.append(Job())
         return self.jobs[-1]
 
-    def built(self, url, patience):
+    def built(self, url, patience, trace=""):
+        """Make a request. trace: which of our methods httpcore tells of each step."""
+        extensions = {"trace": getattr(self, trace)} if trace else {}
         timeout = self.http.Timeout(None, pool=patience)
-        return self.client.build_request("GET", url, timeout=timeout)
+        return self.client.build_request("GET", url, timeout=timeout, extensions=extensions)
+
+    def step(self, event):
+        """Judge what is exposed when an attempt to connect has just failed."""
+        if event.endswith(("connect_tcp.failed", "start_tls.failed")):
+            self.wrong_meanwhile += self.judge.attempts()
 
     @rule(which=INDEX)
     @precondition(lambda self: self.jobs_that(lambda job: job.held))
@@ -136,8 +147,11 @@ class Pools(RuleBasedStateMachine):
         timeouts = sum(isinstance(job.error, self.http.PoolTimeout) for job in self.jobs)
         unfinished = sum(not job.finished for job in self.jobs)
         broken = sum(job.held and job.error is not None for job in self.jobs)
-        wrong = self.judge.wrong(started=len(self.jobs), unfinished=unfinished, timeouts=timeouts, broken=broken)
-        assert wrong == []
+        answered = sum(job.answered for job in self.jobs)
+        wrong = self.judge.wrong(
+            started=len(self.jobs), unfinished=unfinished, answered=answered, timeouts=timeouts, broken=broken
+        )
+        assert wrong + self.wrong_meanwhile == []
         assert self.faults.said == []
 
 
@@ -175,6 +189,7 @@ class AsyncPools(Pools):
         try:
             with job.scope:
                 job.response = await call() or job.response
+                job.answered = True
         except Exception as exc:
             job.error = exc
         job.what = ""
@@ -203,34 +218,77 @@ class AsyncPools(Pools):
             await self._cancel(job, ticks)
         await self._settle()
 
-    @rule(url=st.sampled_from(URLS), patience=st.sampled_from([None, None, 0]), ticks=st.none() | TICKS)
-    def request(self, url, patience, ticks):
+    async def between(self, event, info):
+        """Wait before TLS."""
+        if event == "connection.start_tls.started":
+            await self.network.gate("tls", self.core.ConnectError)
+
+    async def trace(self, event, info):
+        self.step(event)
+
+    @rule(url=URL, patience=st.sampled_from([None, None, 0]), ticks=st.none() | TICKS, trace=TRACES)
+    def request(self, url, patience, ticks, trace):
         job = self.job()
-        request = self.built(url, patience)
+        request = self.built(url, patience, trace)
         self.begin(job, "send", lambda: self.client.send(request, stream=True), ticks)
 
-    @rule(urls=ROW, at_once=st.booleans())
-    def exchange(self, urls, at_once):
-        """Whole requests, one after the other or all at once; nobody looks at the pool between them."""
+    @rule(urls=ROW, alone=st.integers(0, 4))
+    def exchange(self, urls, alone):
+        """Whole requests, some one after the other and the rest at once; nobody looks at the pool between them."""
         self.network.eager = True
-        self.portal.call(self._exchange, urls, at_once)
+        self.portal.call(self._exchange, urls, alone)
         self.network.eager = False
 
-    async def _exchange(self, urls, at_once):
-        for url in urls:
+    async def _exchange(self, urls, alone):
+        for number, url in enumerate(urls):
             job = self.job()
             job.scope = anyio.CancelScope()
             self.group.start_soon(self._do, job, partial(self.client.get, url))
-            if not at_once:
+            if number < alone:
                 await self._settle()
         await self._settle()
+
+    @rule(url=URL)
+    @precondition(lambda self: not self.jobs_that(lambda job: not job.finished))
+    def stranger(self, url):
+        """A whole request past the instrumentation, or none where there is no slot for it."""
+        self.network.eager = True
+        self.portal.call(self._stranger, url)
+        self.network.eager = False
+
+    async def _stranger(self, url):
+        job = Job()
+        job.scope = anyio.CancelScope()
+        self.group.start_soon(self._do, job, partial(self.bare.options, url))
+        await self._settle()
+        job.scope.cancel()
+        await self._settle()
+
+    @rule(urls=st.permutations(URLS), ok=st.booleans())
+    def hand_over(self, urls, ok):
+        """The pool is full, a response is read, and its connection gives way to another request's: that close waits."""
+        slow, self.network.slow = self.network.slow, False
+        self.network.eager = True
+        for url in [urls[0]] * self.most + urls[1:]:
+            request = self.built(url, None)
+            self.begin(self.job(), "send", partial(self.client.send, request, stream=True))
+        self.network.eager, self.network.slow = False, True
+        for job in self.jobs_that(lambda job: job.held)[:1]:
+            self.finish(job, "aread")
+        self.laws()
+        self.network.slow = slow
+        for gate in [gate for gate in self.network.gates if gate.what == "close"]:
+            gate.ok = ok
+            self.portal.call(self._let, gate, None, None)
 
     @rule(which=INDEX, ticks=st.none() | TICKS, how=st.sampled_from(["aread", "aread", "aclose"]))
     @precondition(lambda self: self.jobs_that(lambda job: job.held))
     def end(self, which, how, ticks):
         """A caller reads a response, or closes it unread."""
         held = self.jobs_that(lambda job: job.held)
-        job = held[which % len(held)]
+        self.finish(held[which % len(held)], how, ticks)
+
+    def finish(self, job, how, ticks=None):
         call = getattr(job.response, how)
 
         async def done():
@@ -276,6 +334,7 @@ class AsyncPools(Pools):
         self.network.slow = False
         with anyio.move_on_after(5):
             await self.transport.aclose()
+            self.wrong_meanwhile += self.judge.closed()
 
     def teardown(self):
         if hasattr(self, "judge"):
@@ -306,17 +365,23 @@ class SyncPools(Pools):
 
     @rule(
         url=st.sampled_from(URLS),
-        fails=st.sampled_from(["", "", "", "connect", "tls", "write"]),
+        fails=st.sampled_from(["", "", "", "connect", "between", "tls", "write", "close"]),
         answers=st.lists(st.tuples(st.sampled_from(ANSWERS), INDEX), min_size=1, max_size=3),
     )
     def request(self, url, fails, answers):
         self.network.fails, self.network.answers = fails, answers
         self._send(url, stream=True)
 
+    def trace(self, event, info):
+        if event == "connection.start_tls.started":
+            self.network.step("between", self.core.ConnectError)
+        self.step(event)
+
     def _send(self, url, *, stream):
         job = self.job()
         try:
-            job.response = self.client.send(self.built(url, 0.001), stream=stream)
+            job.response = self.client.send(self.built(url, 0.001, "trace" if stream else ""), stream=stream)
+            job.answered = True
         except Exception as exc:
             job.error = exc
         job.what = ""
@@ -341,10 +406,13 @@ class SyncPools(Pools):
     @rule()
     def close_pool(self):
         self.judge.exact &= not self.jobs_that(lambda job: not job.finished)
+        self.network.fails = ""
         self.transport.close()
+        self.wrong_meanwhile += self.judge.closed()
 
     def teardown(self):
         if hasattr(self, "judge"):
+            self.network.fails = ""
             for job in self.jobs_that(lambda job: job.held):
                 job.response.close()
             self.laws()

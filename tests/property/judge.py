@@ -47,11 +47,12 @@ class Judge:
         self._never_shared = {"port": "80"} if network.http2 else {}
         self._before = {}
 
-    def wrong(self, *, started, unfinished, timeouts, broken):
+    def wrong(self, *, started, unfinished, answered, timeouts, broken):
         """Give what is wrong.
 
-        started, unfinished: requests of the callers so far, and those without an end; timeouts: PoolTimeouts. broken:
-        responses that failed while they were read, and are not closed yet: the pool has their connections back.
+        started, unfinished: requests of the callers so far, and those without an end; answered: those with a response;
+        timeouts: PoolTimeouts. broken: responses that failed while they were read, and are not closed yet: the pool has
+        their connections back.
         """
         seen = Collected(self.registry)
         pairs = {
@@ -59,6 +60,8 @@ class Judge:
             "pending + checked_out": (seen(c.PENDING) + seen(c.CHECKED_OUT), unfinished),
             "active requests": (seen(c.ACTIVE_REQUESTS), unfinished),
             "timeouts": (seen(c.TIMEOUTS), timeouts),
+            "who has an answer has not given up": (seen(c.ABANDONED) <= started - answered - timeouts, True),
+            "who reuses writes": (seen(c.ACQUISITIONS, source=c.REUSED, port="80") <= self.network.repeated, True),
             "ended requests": (seen(c.REQUEST_DURATION, "_count"), started - unfinished),
             "shared over HTTP/1.1": (seen(c.ACQUISITIONS, source=c.SHARED, **self._never_shared), 0),
             "establishing": (seen(c.ESTABLISHING), self.network.connecting),
@@ -68,6 +71,17 @@ class Judge:
         }
         unequal = [f"{name}: {ours} != {theirs}" for name, (ours, theirs) in pairs.items() if ours != theirs]
         return imbalances(seen) + unequal + self._went_back(seen)
+
+    def attempts(self):
+        """Give what is wrong with the attempts to connect. It may be asked while requests run, too."""
+        ours, theirs = Collected(self.registry)(c.ESTABLISHING), self.network.connecting
+        return [] if ours == theirs else [f"establishing: {ours} != {theirs}"]
+
+    def closed(self):
+        """Give what is wrong with the slots of a pool that has just been closed."""
+        busy = sum(not one.is_idle() for one in self.transport._pool.connections)
+        in_use = Collected(self.registry)(c.IN_USE)
+        return [] if in_use == busy else [f"in_use of a closed pool: {in_use} != {busy}"]
 
     def _sockets(self, seen, unfinished):
         """A socket's close is counted when the request that held it says what ended it, and not before."""

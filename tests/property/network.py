@@ -74,9 +74,14 @@ class Network:
         """How many are being set up."""
         return sum(gate.what in {"connect", "tls"} for gate in self.gates)
 
+    @property
+    def repeated(self):
+        """How many GETs went over plain connections that had seen a request before."""
+        return sum(wire.repeated for wire, _ in self.connections if wire.port == 80)
+
     def wire(self, port):
         wire = Http2Wire(self.max_streams) if self.http2 and port == 443 else Http1Wire()
-        wire.ready = port == 80
+        wire.port, wire.ready = port, port == 80
         return wire
 
     async def gate(self, what, error):
@@ -112,6 +117,11 @@ class _Stream:
         secured = type(self)(self.network, self.wire, Tls("h2" if self.network.http2 else "http/1.1"))
         return self.network.made(self.wire, secured)
 
+    def _asked(self, buffer):
+        if buffer.startswith((b"GET ", b"OPTIONS ")):
+            self.wire.repeated += self.wire.used and buffer.startswith(b"GET ")
+            self.wire.used = True
+
     def _read(self, size):
         if self.wire.broken:
             raise self.network.core.ReadError("reset")
@@ -131,6 +141,7 @@ class AsyncMemoryStream(_Stream):
         return self._read(max_bytes)
 
     async def write(self, buffer, timeout=None):
+        self._asked(buffer)
         await anyio.lowlevel.checkpoint()
         if self.network.slow:
             await self.network.gate("write", self.network.core.WriteError)
@@ -174,6 +185,7 @@ class MemoryStream(_Stream):
         return self._read(max_bytes)
 
     def write(self, buffer, timeout=None):
+        self._asked(buffer)
         self.network.step("write", self.network.core.WriteError)
         self.wire.feed(buffer)
         for how, which in self.network.answers:
@@ -189,6 +201,7 @@ class MemoryStream(_Stream):
 
     def close(self):
         self.wire.closed = True
+        self.network.step("close", self.network.core.WriteError)
 
 
 class Memory:
