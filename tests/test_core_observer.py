@@ -433,13 +433,46 @@ def test_what_is_dropped_before_it_was_served_has_abandoned_its_wait(desk):
 
 def test_of_two_that_are_handed_one_idle_connection_the_refused_one_never_had_it(desk):
     """The pool may hand it to two before the first has begun: one re-queue, early, and no acquisition of the second."""
-    connection = desk.idle(0.5)
+    connection, armed = armed_connection(desk)
     first, second = desk.enter(), desk.enter()
     desk.observer.offer(first, connection)
     connection.probe().idle = False  # the first runs on it
     desk.observer.offer(second, connection)
+    assert (connection.rivals, desk.pool.slots.guests, armed) == ([second], {connection: first}, ["write"])
+    desk.observer.wrote(first, connection)
+    desk.observer.wrote(None, connection)
+    assert (first.plain, desk.facts()) == (True, [])
     desk.observer.apply(desk.pool.withdraw, second)
-    told = [fact for fact in desk.facts() if fact[0] in {"Requeued", "Acquired"}]
-    assert [fact[0] for fact in told] == ["Acquired", "Requeued"]
-    assert c.EARLY in told[1]
+    assert [fact[0] for fact in desk.facts()] == ["RequestStarted", "CheckoutStarted", "Requeued"]
+    assert (first.plain, second.plain, connection.rivals) == (True, True, [])
+    desk.observer.read()
+    assert [fact for fact in desk.facts() if fact[0] == "Acquired"] == [
+        ("Acquired", 1.0, c.REUSED, 0.0, connection.id, None)
+    ]
     assert connection.holders == 1
+
+
+def test_of_two_that_are_handed_one_idle_connection_the_second_has_it_when_the_first_is_done(desk):
+    """It was so fast that the second was not refused: that is the guest now, and its write is no news."""
+    connection, _ = armed_connection(desk)
+    first, second = desk.enter(), desk.enter()
+    desk.observer.offer(first, connection)
+    desk.observer.offer(second, connection)
+    first.status = 200
+    desk.observer.end(first)
+    assert (connection.rivals, desk.pool.slots.guests, desk.observer.in_use) == ([], {connection: second}, 1)
+    desk.observer.wrote(second, connection)
+    assert (second.plain, desk.facts()) == (True, [])
+    second.status = 200
+    desk.observer.end(second)
+    assert (desk.pool.ended, desk.observer.in_use) == ([first, second], 0)
+
+
+def test_of_two_that_are_handed_one_idle_connection_the_one_that_writes_has_it(desk):
+    """Threads may go on in another order than they came in."""
+    connection, _ = armed_connection(desk)
+    first, second = desk.enter(), desk.enter()
+    desk.observer.offer(first, connection)
+    desk.observer.offer(second, connection)
+    desk.observer.wrote(second, connection)
+    assert (first.state, second.state) == ("offered", "holding")

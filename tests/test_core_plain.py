@@ -3,6 +3,8 @@
 The seconds of a story are all different, so that no number can stand in for another.
 """
 
+from types import SimpleNamespace
+
 import pytest
 
 from ledger import Ledger, target
@@ -157,8 +159,64 @@ def test_one_whose_connection_has_not_accepted_it_is_only_offered():
     assert armed == [connection]
 
 
+def met(ledger, connection, seconds):
+    """Let one plain request after the other be handed the same connection; the first is its guest."""
+    first, *others = (ledger.guest(at, connection) for at in seconds)
+    ledger.pool.slots.guests[connection] = first
+    connection.rivals += others
+    return first, *others
+
+
+@pytest.mark.parametrize("whose", [0, 1, 2])
+def test_a_look_takes_in_all_that_met_on_a_connection(whose):
+    """Whoever is looked at first: who came first holds it, the others are offered it; each is counted once."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    armed = []
+    connection.stream = lambda: SimpleNamespace(arm=lambda: armed.append(connection))
+    requests = met(ledger, connection, (1.0, 2.0, 3.0))
+    ledger.pool.engage(requests[whose])
+    assert [one.state for one in requests] == ["holding", "offered", "offered"]
+    assert (connection.holders, connection.offered, connection.rivals) == (1, 2, [])
+    assert (ledger.pool.slots.guests, connection.plain, connection.engaged) == ({}, False, requests[0])
+    assert not any(one.plain for one in requests)
+    assert armed == [connection]
+    assert ledger.counted(4.0)["checkouts",] == 3
+
+
+def test_who_writes_has_the_connection_whoever_came_first():
+    """The first gave way between the two: it is offered what the other holds, and may be refused yet."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    first, second = met(ledger, connection, (1.0, 2.0))
+    ledger.facts()
+    ledger.pool.write(second, connection, 3.0)
+    assert (first.state, second.state, connection.engaged) == ("offered", "holding", second)
+    assert ("Acquired", 2.0, c.REUSED, 0.0, connection.id, None) in ledger.facts()
+    ledger.pool.withdraw(first, 4.0)
+    assert ledger.facts()[-1] == ("Requeued", 4.0, c.EARLY, connection.id)
+    assert (first.state, connection.holders, connection.offered) == ("waiting", 1, 0)
+
+
+def test_when_a_guest_leaves_the_next_is_one():
+    """In the order in which they came; one that was refused is none, and one that is neither changes nothing."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    first, second, third, fourth = met(ledger, connection, (1.0, 2.0, 3.0, 4.0))
+    slots = ledger.pool.slots
+    ledger.pool.withdraw(second, 5.0)
+    assert (slots.guests, connection.rivals) == ({connection: first}, [third, fourth])
+    slots.left(first, connection, 6.0)
+    slots.left(first, connection, 6.0)
+    assert (slots.guests, connection.rivals, slots.busy) == ({connection: third}, [fourth], 1)
+    slots.left(third, connection, 7.0)
+    slots.left(fourth, connection, 8.0)
+    slots.left(fourth, connection, 8.0)
+    assert (slots.guests, connection.rivals, slots.busy) == ({}, [], 0)
+
+
 @pytest.mark.parametrize(
-    ("status", "idle", "closed", "collected", "held", "accepted"),
+    ("status", "idle", "closing", "collected", "held", "accepted"),
     [
         (200, True, True, True, True, True),
         ("", False, False, False, False, True),
@@ -168,15 +226,16 @@ def test_one_whose_connection_has_not_accepted_it_is_only_offered():
         ("", False, False, False, True, False),
     ],
 )
-def test_a_connection_has_accepted_whom_it_answers_or_works_for(status, idle, closed, collected, held, accepted):
-    """A response proves it; else it must be there, neither idle nor closed, and nobody else's."""
+def test_a_connection_has_accepted_whom_it_answers_or_works_for(status, idle, closing, collected, held, accepted):
+    """A response proves it; else it must be there, not idle, nobody else's, and not one that the pool closes."""
     ledger = Ledger()
     connection = ledger.idle(0.0)
     request = ledger.guest(1.0, connection)
     request.status = status
     connection.holders = int(held)
     probe = connection.probe()
-    probe.idle, probe.closed = idle, closed
+    probe.idle, probe.closed = idle, True  # a request that failed has closed it
+    connection.closing = c.EVICTED if closing else ""
     connection.probe = lambda: None if collected else probe
     assert serves(request, connection) is accepted
 

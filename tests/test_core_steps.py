@@ -247,7 +247,7 @@ def test_http2_requests_share_a_connection_and_wait_for_streams():
     first, second, third = (ledger.request(at) for at in (1.0, 1.5, 2.0))
     pool.offer(first, connection, 2.0)
     pool.offer(second, connection, 3.0)
-    assert (first.joined, second.joined, connection.offered) == (False, True, 2)
+    assert (first.joined, second.joined, connection.offered) == (False, False, 2), "either may yet go"
     pool.connect(first, connection, 4.0)
     pool.slots.opened(connection, "2", 6.0)
     ledger.facts()
@@ -259,6 +259,7 @@ def test_http2_requests_share_a_connection_and_wait_for_streams():
         ("Acquired", 7.0, c.SHARED, 1.5, connection.id, None),
         ("StreamWaited", 7.0, 1.0, connection.id),
     ]
+    assert (first.joined, second.joined) == (False, True)
     pool.offer(third, connection, 8.0)
     pool.write(third, connection, 8.25)
     assert ledger.facts()[-1] == ("StreamWaited", 8.25, 0.25, connection.id)
@@ -272,6 +273,30 @@ def test_http2_requests_share_a_connection_and_wait_for_streams():
         pool.end(request, True, False, ended)
         told = [fact[0] for fact in ledger.facts()]
         assert ("ConnectionIdled" in told) == (request is third), "it is idle when its last stream ended"
+
+
+@pytest.mark.parametrize("protocol", ["1.1", "2"])
+def test_who_is_left_of_two_that_were_handed_an_idle_connection_reuses_it(protocol):
+    """The first gave up before it began: there is nobody whom the second joins."""
+    ledger = Ledger()
+    connection = ledger.idle(0.5, protocol)
+    first, second = ledger.request(1.0), ledger.request(1.0)
+    ledger.pool.offer(first, connection, 2.0)
+    ledger.pool.offer(second, connection, 2.0)
+    ledger.pool.end(first, False, False, 3.0)
+    ledger.pool.write(second, connection, 4.0)
+    assert (ledger.counted(5.0)["acquisitions", c.REUSED], second.joined) == (1, False)
+
+
+def test_nobody_shares_a_connection_of_http_1():
+    """One that was handed what another holds still, and writes, has it after that one."""
+    ledger = Ledger()
+    first, connection = ledger.hold(1.0)
+    second = ledger.request(2.0)
+    ledger.pool.offer(second, connection, 2.0)
+    assert second.joined
+    ledger.pool.write(second, connection, 3.0)
+    assert (ledger.counted(4.0)["acquisitions", c.REUSED], first.state, second.joined) == (2, "holding", False)
 
 
 def test_a_failed_attempt_leaves_the_slot_and_a_second_one_may_open_it():

@@ -11,6 +11,7 @@ import gc
 import importlib
 import os
 import ssl
+from contextlib import contextmanager
 from functools import partial
 
 import anyio
@@ -198,9 +199,12 @@ class AsyncPools(Pools):
         """Let a caller do something; cancel him after so many turns of the loop, if any are given."""
         self.portal.call(self._begin, job, what, call, ticks)
 
-    async def _begin(self, job, what, call, ticks):
+    def _start(self, job, what, call):
         job.what, job.error, job.scope = what, None, anyio.CancelScope()
         self.group.start_soon(self._do, job, call)
+
+    async def _begin(self, job, what, call, ticks):
+        self._start(job, what, call)
         if ticks is not None:
             await self._cancel(job, ticks)
         await self._settle()
@@ -232,34 +236,41 @@ class AsyncPools(Pools):
         request = self.built(url, patience, trace)
         self.begin(job, "send", lambda: self.client.send(request, stream=True), ticks)
 
-    @rule(urls=ROW, alone=st.integers(0, 4))
-    def exchange(self, urls, alone):
-        """Whole requests, some one after the other and the rest at once; nobody looks at the pool between them."""
+    @contextmanager
+    def eager(self):
+        """Let the servers answer at once."""
         self.network.eager = True
-        self.portal.call(self._exchange, urls, alone)
+        yield
         self.network.eager = False
 
-    async def _exchange(self, urls, alone):
+    @rule(urls=ROW, alone=st.integers(0, 4), which=INDEX, ticks=st.none() | TICKS)
+    def exchange(self, urls, alone, which, ticks):
+        """Whole requests, some one after the other and the rest at once; nobody looks at the pool between them.
+
+        One of the rest may be cancelled.
+        """
+        with self.eager():
+            self.portal.call(self._exchange, urls, alone, which, ticks)
+
+    async def _exchange(self, urls, alone, which, ticks):
         for number, url in enumerate(urls):
-            job = self.job()
-            job.scope = anyio.CancelScope()
-            self.group.start_soon(self._do, job, partial(self.client.get, url))
+            self._start(self.job(), "send", partial(self.client.get, url))
             if number < alone:
                 await self._settle()
+        if ticks is not None and alone < len(urls):
+            await self._cancel(self.jobs[-1 - which % (len(urls) - alone)], ticks)
         await self._settle()
 
     @rule(url=URL)
     @precondition(lambda self: not self.jobs_that(lambda job: not job.finished))
     def stranger(self, url):
         """A whole request past the instrumentation, or none where there is no slot for it."""
-        self.network.eager = True
-        self.portal.call(self._stranger, url)
-        self.network.eager = False
+        with self.eager():
+            self.portal.call(self._stranger, url)
 
     async def _stranger(self, url):
         job = Job()
-        job.scope = anyio.CancelScope()
-        self.group.start_soon(self._do, job, partial(self.bare.options, url))
+        self._start(job, "send", partial(self.bare.options, url))
         await self._settle()
         job.scope.cancel()
         await self._settle()
@@ -268,11 +279,11 @@ class AsyncPools(Pools):
     def hand_over(self, urls, ok):
         """The pool is full, a response is read, and its connection gives way to another request's: that close waits."""
         slow, self.network.slow = self.network.slow, False
-        self.network.eager = True
-        for url in [urls[0]] * self.most + urls[1:]:
-            request = self.built(url, None)
-            self.begin(self.job(), "send", partial(self.client.send, request, stream=True))
-        self.network.eager, self.network.slow = False, True
+        with self.eager():
+            for url in [urls[0]] * self.most + urls[1:]:
+                request = self.built(url, None)
+                self.begin(self.job(), "send", partial(self.client.send, request, stream=True))
+        self.network.slow = True
         for job in self.jobs_that(lambda job: job.held)[:1]:
             self.finish(job, "aread")
         self.laws()
@@ -364,7 +375,7 @@ class SyncPools(Pools):
     transport_name, inner_name, client_name = "InstrumentedSyncTransport", "HTTPTransport", "Client"
 
     @rule(
-        url=st.sampled_from(URLS),
+        url=URL,
         fails=st.sampled_from(["", "", "", "connect", "between", "tls", "write", "close"]),
         answers=st.lists(st.tuples(st.sampled_from(ANSWERS), INDEX), min_size=1, max_size=3),
     )
@@ -442,3 +453,23 @@ def test_any_order_of_events_keeps_the_laws(flavour, colour):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("who", ["alone", "first", "second"])
+def test_a_request_cancelled_at_any_turn_keeps_the_laws(flavour, loop, who):
+    """On an idle connection: alone, where the close of its socket waits, or as one of two that are handed it."""
+    kind = type("Machine", (AsyncPools,), {"flavour": flavour, "loop": loop})
+    for ticks in range(13):
+        machine = kind()
+        machine.make(most=3, kept=3, expiry=None, http2=False, streams=1)
+        machine.exchange([URLS[0]], alone=1, which=0, ticks=None)
+        if who == "alone":
+            machine.pace(True)
+            machine.request(URLS[0], None, ticks, "")
+        else:
+            machine.exchange([URLS[0]] * 2, alone=0, which=int(who == "first"), ticks=ticks)
+        machine.laws()
+        machine.teardown()

@@ -178,7 +178,7 @@ def told(story, plain):
                 yield
                 observer.offer(checkout, connections[i])
             busy[i] = True
-            observer.apply(pool.write, checkout, connections[i])
+            observer.wrote(checkout, connections[i])
             yield
             checkout.status, checkout.protocol = 200, "1.1"
             yield

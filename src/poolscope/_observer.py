@@ -19,7 +19,6 @@ from poolscope._records import CURRENT, Checkout, Connection, error_type, frame_
 from poolscope._snapshot import PoolSnapshot, picture
 from poolscope._subscription import Sink, Subscription
 from poolscope._tracing import Tracing
-from poolscope._transitions import ACTIVE, ESTABLISHING, RESERVED
 
 logger = logging.getLogger("poolscope")
 
@@ -77,9 +76,10 @@ class Observer(Gate):
             checkout.connection = connection
             if checkout.trace is not None:
                 self.pool.note(checkout, c.REUSED)
-            if self._guests.setdefault(connection, checkout) is checkout:
-                return checkout
-            checkout.connection = None  # another has it: this one is offered it by a step, and is no plain user of it
+            if self._guests.setdefault(connection, checkout) is not checkout:
+                connection.rivals.append(checkout)  # another came first: most likely this one is refused
+                connection.arm()
+            return checkout
         self.apply(self.pool.offer, checkout, connection)
         connection.arm()
         return checkout
@@ -97,11 +97,19 @@ class Observer(Gate):
             self.pool.slots.left_full(now)
             self.tell(checkout, "ended")
         checkout.chunks = None
-        self._guests.pop(connection, None)
+        if connection.rivals:
+            self.apply(self.pool.slots.left, checkout, connection)
+        else:
+            self._guests.pop(connection, None)
         ended = self._ended
         ended.append(checkout)
         if len(ended) >= self.fold_at:
             self.apply(self.pool.fold)
+
+    def wrote(self, checkout: Checkout | None, connection: Connection) -> None:
+        """Note that bytes of a request go out, which makes its hand-over final. A plain one was taken to be so."""
+        if checkout is not None and self._guests.get(connection) is not checkout:
+            self.apply(self.pool.write, checkout, connection)
 
     def _end_step(self, checkout: Checkout, timed_out: bool) -> None:
         """End a request by the state machine. Where it does not follow, its connection is asked whether it is idle."""
@@ -228,22 +236,8 @@ class Observer(Gate):
 
     def _look(self, look: Callable[[float], R]) -> R:
         def reconciled(now: float) -> R:
-            self._reconcile(now)
+            self.pool.slots.reconcile(now)
             self.pool.losses.look(self.pool.checkouts.copy(), now)
             return look(now)
 
         return self.look(reconciled)
-
-    def _reconcile(self, now: float) -> None:
-        """Ask the pool's own objects about connections that nobody holds: the pool's word is the last one."""
-        slots = self.pool.slots
-        for connection in list(slots.taken.values()):
-            if connection.holders or connection.offered or connection.state == ESTABLISHING:
-                continue
-            proxy = connection.probe()
-            if proxy is None:
-                continue
-            if connection.state == ACTIVE and proxy.is_idle():
-                slots.idled(connection, now)
-            elif connection.state == RESERVED and proxy.is_closed():
-                slots.gone(connection, now)

@@ -31,7 +31,7 @@ def serves(checkout: Checkout, connection: Connection) -> bool:
     if checkout.status:
         return True
     probe = connection.probe()
-    return probe is not None and not connection.holders and not probe.is_idle() and not probe.is_closed()
+    return probe is not None and not connection.holders and not probe.is_idle() and not connection.closing
 
 
 def count(slots: Slots, ended: list[Checkout]) -> None:

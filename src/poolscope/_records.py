@@ -120,6 +120,8 @@ class Connection:
     likewise. in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to,
     undecided. connector: the request that it connects for. upgraded: it speaks another protocol now.
     plain: it is idle, and a plain request may have it. engaged: the plain request that the state machine took in here.
+    rivals: plain requests that it was handed to while another had it; the pool does so in the moment before that one
+    begins, and then refuses them.
     stranger: somebody came to it past the instrumentation.
     busy_at: since when its slot is taken by somebody. closing: why the pool closes it, empty while it does not.
     socket_closed_at: closed, and the reason may not be known yet. peer: whom its socket speaks to, and setup: the span
@@ -143,6 +145,7 @@ class Connection:
         "probe",
         "protocol",
         "requests",
+        "rivals",
         "setup",
         "socket_closed_at",
         "state",
@@ -165,6 +168,7 @@ class Connection:
         self.busy_at = self.connecting_at = self.opened_at = self.idle_at = now
         self.connector: Checkout | None = None
         self.plain = False
+        self.rivals: list[Checkout] = []
         self.engaged: Checkout | None = None
         self.closing = ""
         self.peer: Any = None

@@ -13,7 +13,7 @@ from poolscope import _events as e
 from poolscope._journal import Journal
 from poolscope._records import Checkout, Connection
 from poolscope._tally import OriginTally
-from poolscope._transitions import CONNECTION, ESTABLISHING, IDLE, move, on
+from poolscope._transitions import ACTIVE, CONNECTION, ESTABLISHING, IDLE, RESERVED, move, on
 
 _IDLED = on(CONNECTION, "idled")
 _USED = on(CONNECTION, "used")
@@ -23,7 +23,8 @@ class Slots:
     """The slots of one pool. in_use: how many no other request can have. busy_seconds: the sum of their ended uses.
 
     limit: how many there can be. full_at: when one of them was last given back that left none free before.
-    guests: the connections that plain requests have, in use though they are idle here, each with its request.
+    guests: the connections that plain requests have, in use though they are idle here, each with its request, the
+    first of those that were handed it (`Connection.rivals`).
     engage: takes such a request into the state machine. accepted: its connection is known to serve it.
     """
 
@@ -58,6 +59,15 @@ class Slots:
         if self.busy >= self.limit:
             self.full_at = now
 
+    def left(self, checkout: Checkout, connection: Connection, _: float) -> None:
+        """Let a plain request go from its connection. Of those that were handed it, too, the next may have it now."""
+        if checkout in connection.rivals:
+            connection.rivals.remove(checkout)
+        elif self.guests.get(connection) is checkout:
+            del self.guests[connection]
+            if connection.rivals:
+                self.guests[connection] = connection.rivals.pop(0)
+
     def _vacate(self, connection: Connection, now: float) -> None:
         self.left_full(now)
         self.in_use -= 1
@@ -72,6 +82,19 @@ class Slots:
         for connection in self.taken.values():
             if connection.in_pool and id(connection.probe()) not in kept:
                 self.detached(connection, now)
+
+    def reconcile(self, now: float) -> None:
+        """Ask the pool's own objects about connections that nobody holds: the pool's word is the last one."""
+        for connection in list(self.taken.values()):
+            if connection.holders or connection.offered or connection.state == ESTABLISHING:
+                continue
+            proxy = connection.probe()
+            if proxy is None:
+                continue
+            if connection.state == ACTIVE and proxy.is_idle():
+                self.idled(connection, now)
+            elif connection.state == RESERVED and proxy.is_closed():
+                self.gone(connection, now)
 
     def connecting(self, connection: Connection, checkout: Checkout | None, now: float) -> None:
         """Begin an attempt to connect, for this request."""

@@ -15,7 +15,7 @@ from poolscope._records import Checkout, Connection
 from poolscope._slots import Slots
 from poolscope._tallies import Tallies
 from poolscope._tally import OriginTally
-from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, WAITING, move, on
+from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, OFFERED, WAITING, move, on
 
 _OFFERED = on(CHECKOUT, "offered")
 _COMMITTED = on(CHECKOUT, "committed")
@@ -47,20 +47,29 @@ class Steps:
         return tally
 
     def engage(self, checkout: Checkout, accepted: bool = False) -> None:
-        """Take a plain request into the state machine, as far as it has come. One that waits may still go plain."""
+        """Take a plain request into the state machine, as far as it has come. One that waits may still go plain.
+
+        With it goes whoever else was handed its connection. accepted: the connection is known to serve this one.
+        """
         if not checkout.plain:
             return
         self.admit(checkout)
         connection = checkout.connection
         if connection is None:
             return
-        checkout.plain = connection.plain = False
-        connection.engaged = checkout
-        self.slots.guests.pop(connection, None)
-        self._offer(checkout, connection, checkout.offered_at)
-        if accepted or serves(checkout, connection):
-            self.commit(checkout, c.REUSED, checkout.offered_at)
-        else:
+        guest = self.slots.guests.pop(connection, checkout)
+        first = checkout if accepted else guest
+        others = {checkout, guest, *connection.rivals} - {first}
+        connection.rivals.clear()
+        connection.plain = False
+        connection.engaged = first
+        for one in (first, *others):
+            self.admit(one)
+            one.plain = False
+            self._offer(one, connection, one.offered_at)
+            if one is first and (accepted or serves(one, connection)):
+                self.commit(one, c.REUSED, one.offered_at)
+        if connection.offered:
             connection.arm()
 
     def offer(self, checkout: Checkout, connection: Connection, now: float) -> None:
@@ -83,8 +92,7 @@ class Steps:
         checkout.state = state
         checkout.offered_at = now
         checkout.connection = connection
-        if connection.holders or connection.offered:
-            checkout.joined = True
+        checkout.joined = connection.holders > 0
         connection.offered += 1
 
     def withdraw(self, checkout: Checkout, now: float) -> None:
@@ -105,7 +113,7 @@ class Steps:
         else:
             connection.offered -= 1
         checkout.connection = None
-        checkout.streaming = checkout.joined = False
+        checkout.streaming = False
         checkout.queued = True
         if connection.socket_closed_at is not None:
             self.slots.closed(connection, c.CONNECTION_CLOSE, now)
@@ -116,8 +124,7 @@ class Steps:
         connection, checkout.connection = checkout.connection, None
         checkout.queued = True
         if connection is not None:
-            if self.slots.guests.get(connection) is checkout:
-                del self.slots.guests[connection]
+            self.slots.left(checkout, connection, now)
             tally = self.admit(checkout)
             tally.requeues[c.EARLY] += 1
             if self.journal.wanted[e.Requeued]:
@@ -159,9 +166,12 @@ class Steps:
 
     def write(self, checkout: Checkout, connection: Connection, now: float) -> None:
         """Note that the request's first bytes go out: the hand-over is final, and HTTP/2 has given it a stream."""
-        if checkout.connection is not connection or checkout.plain:
+        if checkout.connection is not connection:
             return
-        self.commit(checkout, c.SHARED if checkout.joined else c.REUSED, now)
+        self.engage(checkout, True)
+        if checkout.state == OFFERED:
+            checkout.joined = connection.protocol == "2" and (checkout.joined or connection.holders > 0)
+            self.commit(checkout, c.SHARED if checkout.joined else c.REUSED, now)
         if connection.protocol != "2" or checkout.streaming or checkout.state != HOLDING:
             return
         checkout.streaming = True

@@ -101,10 +101,8 @@ class _Stream(Hook):
                 return
             protocol = "2" if data.startswith(_HTTP2_PREFACE) else "1.1"
             observer.opened(connection, protocol)
-        checkout = CURRENT.get()
-        if checkout is not None:
-            observer.apply(observer.pool.write, checkout, connection)
-        if not connection.offered:
+        observer.wrote(CURRENT.get(), connection)
+        if not connection.offered and not connection.rivals:
             self._uncover("write")
 
     def _securing(self, options: dict[str, Any]) -> None:

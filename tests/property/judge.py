@@ -62,6 +62,7 @@ class Judge:
             "timeouts": (seen(c.TIMEOUTS), timeouts),
             "who has an answer has not given up": (seen(c.ABANDONED) <= started - answered - timeouts, True),
             "who reuses writes": (seen(c.ACQUISITIONS, source=c.REUSED, port="80") <= self.network.repeated, True),
+            "who writes has acquired": (seen(c.ACQUISITIONS, port="80") >= self.network.asked, True),
             "ended requests": (seen(c.REQUEST_DURATION, "_count"), started - unfinished),
             "shared over HTTP/1.1": (seen(c.ACQUISITIONS, source=c.SHARED, **self._never_shared), 0),
             "establishing": (seen(c.ESTABLISHING), self.network.connecting),

@@ -75,6 +75,11 @@ class Network:
         return sum(gate.what in {"connect", "tls"} for gate in self.gates)
 
     @property
+    def asked(self):
+        """How many GETs went over plain connections."""
+        return sum(wire.asked for wire, _ in self.connections if wire.port == 80)
+
+    @property
     def repeated(self):
         """How many GETs went over plain connections that had seen a request before."""
         return sum(wire.repeated for wire, _ in self.connections if wire.port == 80)
@@ -119,6 +124,7 @@ class _Stream:
 
     def _asked(self, buffer):
         if buffer.startswith((b"GET ", b"OPTIONS ")):
+            self.wire.asked += buffer.startswith(b"GET ")
             self.wire.repeated += self.wire.used and buffer.startswith(b"GET ")
             self.wire.used = True
 

@@ -18,14 +18,14 @@ GARBAGE = b"\x00\x01 this speaks no protocol\r\n\r\n"
 class Wire:
     """One connection. outbox: on its way to the client. ended: the server sent FIN. broken: it reset.
 
-    ready: the client may speak HTTP. closed: the client closed its end. repeated: how many GETs it
-    began after the first request of HTTP/1.1.
+    ready: the client may speak HTTP. closed: the client closed its end. asked: how many GETs of
+    HTTP/1.1 it began. repeated: how many of these after its first request.
     """
 
     def __init__(self):
         self.outbox = b""
         self.ended = self.broken = self.ready = self.closed = False
-        self.used, self.repeated = False, 0
+        self.used, self.asked, self.repeated = False, 0, 0
 
     @property
     def readable(self):

@@ -13,7 +13,7 @@ from opentelemetry.util.types import AttributeValue
 
 from poolscope import _contract as c
 from poolscope._records import Checkout, Connection, error_type
-from poolscope._transitions import DONE
+from poolscope._transitions import DONE, HOLDING
 from poolscope.sinks import _client_span
 from poolscope.sinks._setup import Setup, Step
 
@@ -75,7 +75,7 @@ class Trace:
 
     def put_back(self, checkout: Checkout) -> None:
         """End the wait for a connection that turned out not to be available, where it was held."""
-        if checkout.holds:
+        if checkout.state == HOLDING:
             self._wait(checkout, checkout.offered_at)
 
     def served(self, checkout: Checkout) -> None:
