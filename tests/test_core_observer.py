@@ -126,7 +126,7 @@ def test_what_cannot_go_plain_is_offered_step_by_step(desk, why):
     checkout = desk.enter()
     desk.now = 2.0
     assert desk.observer.offer(checkout, connection) is checkout
-    assert (checkout.state, checkout.offered_at, armed) == ("offered", 2.0, ["write"])
+    assert (checkout.plain, checkout.state, checkout.offered_at, armed) == (False, "offered", 2.0, ["write"])
     assert desk.pool.slots.guests == {}
 
 
@@ -389,7 +389,7 @@ def test_sinks_are_attached_to_the_observer_itself(desk):
 
 
 def test_a_look_asks_the_pool_about_connections_that_nobody_holds(desk):
-    """Its word is the last: idle ones are idle, closed ones are gone; what somebody has, or sets up, is not asked."""
+    """Its word is the last: idle ones are idle, unless somebody has them; closed ones are gone, or not the pool's."""
     desk.pool.losses.kept = lambda: desk.kept
     held, offered = desk.hold(0.5)[1], desk.open(0.5)
     desk.pool.offer(desk.request(0.5), offered, 0.5)
@@ -408,6 +408,7 @@ def test_a_look_asks_the_pool_about_connections_that_nobody_holds(desk):
     states = [one.state for one in (held, offered, busy, idle, gone, reserved, closed, connecting)]
     assert states == ["active", "active", "active", "idle", "active", "reserved", "closed", "establishing"]
     assert idle.idle_at == 3.0
+    assert [one.in_pool for one in (held, busy, connecting, reserved)] == [True, False, False, True]
     assert ("SlotFreed", 3.0, closed.id) in desk.facts()
     assert reserved in desk.pool.losses.lost, "what is lost is looked at, too"
 

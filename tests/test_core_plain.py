@@ -152,7 +152,7 @@ def test_one_whose_connection_has_not_accepted_it_is_only_offered():
     connection.stream = lambda: stream
     ledger.facts()
     ledger.pool.engage(request)
-    assert (request.state, connection.offered, armed) == ("offered", 1, [connection])
+    assert (request.state, connection.offered, connection.plain, armed) == ("offered", 1, False, [connection])
     assert [fact[0] for fact in ledger.facts()] == ["RequestStarted", "CheckoutStarted"]
     ledger.pool.write(request, connection, 2.0)
     assert ledger.facts()[-1] == ("Acquired", 2.0, c.REUSED, 0.0, connection.id, None)
@@ -206,12 +206,12 @@ def test_when_a_guest_leaves_the_next_is_one():
     slots = ledger.pool.slots
     ledger.pool.withdraw(second, 5.0)
     assert (slots.guests, connection.rivals) == ({connection: first}, [third, fourth])
-    slots.left(first, connection, 6.0)
-    slots.left(first, connection, 6.0)
+    slots.left(first, connection)
+    slots.left(first, connection)
     assert (slots.guests, connection.rivals, slots.busy) == ({connection: third}, [fourth], 1)
-    slots.left(third, connection, 7.0)
-    slots.left(fourth, connection, 8.0)
-    slots.left(fourth, connection, 8.0)
+    slots.left(third, connection)
+    slots.left(fourth, connection)
+    slots.left(fourth, connection)
     assert (slots.guests, connection.rivals, slots.busy) == ({}, [], 0)
 
 

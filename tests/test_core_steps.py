@@ -156,9 +156,11 @@ def test_requeues_leave_the_rest_as_it_was():
     pool.offer(request, first, 2.0)
     pool.withdraw(request, 3.0)
     pool.offer(request, second, 5.0)
-    pool.commit(request, c.REUSED, 5.5)
+    pool.write(request, second, 5.5)
+    assert request.streaming
     pool.slots.socket_closed(second, 6.0)
     pool.withdraw(request, 7.0)
+    assert not request.streaming
     pool.offer(request, first, 9.0)
     pool.write(request, first, 9.5)
     counted = ledger.counted(10.0)

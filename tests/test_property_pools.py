@@ -262,7 +262,6 @@ class AsyncPools(Pools):
         await self._settle()
 
     @rule(url=URL)
-    @precondition(lambda self: not self.jobs_that(lambda job: not job.finished))
     def stranger(self, url):
         """A whole request past the instrumentation, or none where there is no slot for it."""
         with self.eager():

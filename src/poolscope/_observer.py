@@ -98,7 +98,7 @@ class Observer(Gate):
             self.tell(checkout, "ended")
         checkout.chunks = None
         if connection.rivals:
-            self.apply(self.pool.slots.left, checkout, connection)
+            self.apply(lambda _: self.pool.slots.left(checkout, connection))
         else:
             self._guests.pop(connection, None)
         ended = self._ended

@@ -59,7 +59,7 @@ class Slots:
         if self.busy >= self.limit:
             self.full_at = now
 
-    def left(self, checkout: Checkout, connection: Connection, _: float) -> None:
+    def left(self, checkout: Checkout, connection: Connection) -> None:
         """Let a plain request go from its connection. Of those that were handed it, too, the next may have it now."""
         if checkout in connection.rivals:
             connection.rivals.remove(checkout)
@@ -84,17 +84,20 @@ class Slots:
                 self.detached(connection, now)
 
     def reconcile(self, now: float) -> None:
-        """Ask the pool's own objects about connections that nobody holds: the pool's word is the last one."""
+        """Ask the pool's own objects about connections that are in use: the pool's word is the last one.
+
+        One that is closed is none of the pool's, though its socket may still close. It says so, too, where a request
+        gave up that waited while another connects: httpcore takes that for a failure and lets the connection go.
+        """
         for connection in list(self.taken.values()):
-            if connection.holders or connection.offered or connection.state == ESTABLISHING:
-                continue
             proxy = connection.probe()
-            if proxy is None:
+            if connection.state == IDLE or proxy is None:
                 continue
-            if connection.state == ACTIVE and proxy.is_idle():
+            unused = not connection.holders and not connection.offered
+            if proxy.is_closed():
+                (self.gone if unused and connection.state == RESERVED else self.detached)(connection, now)
+            elif unused and connection.state == ACTIVE and proxy.is_idle():
                 self.idled(connection, now)
-            elif connection.state == RESERVED and proxy.is_closed():
-                self.gone(connection, now)
 
     def connecting(self, connection: Connection, checkout: Checkout | None, now: float) -> None:
         """Begin an attempt to connect, for this request."""

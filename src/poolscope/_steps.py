@@ -124,7 +124,7 @@ class Steps:
         connection, checkout.connection = checkout.connection, None
         checkout.queued = True
         if connection is not None:
-            self.slots.left(checkout, connection, now)
+            self.slots.left(checkout, connection)
             tally = self.admit(checkout)
             tally.requeues[c.EARLY] += 1
             if self.journal.wanted[e.Requeued]:
