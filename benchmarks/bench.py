@@ -34,7 +34,7 @@ def sources() -> str:
     digest = hashlib.sha256()
     paths = sorted((HERE.parent / "src/poolscope").glob("_*.py"))
     paths += sorted((HERE.parent / "src/poolscope/sinks").glob("*.py"))
-    paths += [HERE / f"{name}.py" for name in ("cases", "kinds", "measuring", "one_run", "servers")]
+    paths += [HERE / f"{name}.py" for name in ("cases", "kinds", "measuring", "one_run", "passing", "servers")]
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()

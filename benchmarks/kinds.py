@@ -1,4 +1,4 @@
-"""What is measured side by side: the bare client, poolscope with each sink, its rivals, and what the SDK alone costs.
+"""What is measured side by side: the bare client, poolscope with each sink, its rivals, and the floors.
 
 Spans are sampled and go through the batch processor to an exporter that drops them; metrics go to a reader that nobody
 reads meanwhile.
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from typing import Any
+
+from passing import passing
 
 Wrap = Callable[[Any, "Setting"], Any]
 
@@ -130,6 +132,7 @@ KINDS = {
     "poolscope, Prometheus": Kind(partial(_poolscope, sinks=_prometheus), 1.03),
     f"poolscope, {METRICS}": Kind(partial(_poolscope, sinks=partial(_opentelemetry, spans=False)), 1.10),
     f"poolscope, {SPANS}": Kind(partial(_poolscope, sinks=partial(_opentelemetry, spans=True)), 1.18),
+    "a wrapper that does nothing": Kind(passing),
     "the SDK's three records alone": Kind(each=partial(_records_alone, span=False)),
     "the SDK's three records and a span alone": Kind(each=partial(_records_alone, span=True)),
     "OpenTelemetry's package, metrics": Kind(partial(_their_package, spans=False)),
