@@ -469,6 +469,18 @@ def test_of_two_that_are_handed_one_idle_connection_the_second_has_it_when_the_f
     assert (desk.pool.ended, desk.observer.in_use) == ([first, second], 0)
 
 
+def test_one_that_a_look_took_in_while_it_became_a_guest_has_its_connection_when_it_writes(desk):
+    """The look came from another thread, between two stores of the offer."""
+    connection, _ = armed_connection(desk)
+    checkout = desk.enter()
+    checkout.offered_at, checkout.connection = 1.0, connection
+    desk.observer.read()
+    desk.pool.slots.guests[connection] = checkout
+    assert checkout.state == "offered"
+    desk.observer.wrote(checkout, connection)
+    assert checkout.state == "holding"
+
+
 def test_of_two_that_are_handed_one_idle_connection_the_one_that_writes_has_it(desk):
     """Threads may go on in another order than they came in."""
     connection, _ = armed_connection(desk)

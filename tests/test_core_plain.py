@@ -198,6 +198,20 @@ def test_who_writes_has_the_connection_whoever_came_first():
     assert (first.state, connection.holders, connection.offered) == ("waiting", 1, 0)
 
 
+def test_one_that_was_answered_has_had_the_connection_whoever_is_its_guest():
+    """A look from another thread may find it between its end and its leaving: it has given up nothing."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    first, second = met(ledger, connection, (1.0, 2.0))
+    second.status, second.ended_at = 200, 3.0
+    ledger.pool.engage(first)
+    ledger.pool.ended.append(second)
+    ledger.pool.fold(4.0)
+    counted = ledger.counted(5.0)
+    assert (first.state, second.state) == ("holding", "done")
+    assert (counted["acquisitions", c.REUSED], counted["use_time",]) == (2, (1, 1.0))
+
+
 def test_when_a_guest_leaves_the_next_is_one():
     """In the order in which they came; one that was refused is none, and one that is neither changes nothing."""
     ledger = Ledger()

@@ -108,7 +108,7 @@ class Observer(Gate):
 
     def wrote(self, checkout: Checkout | None, connection: Connection) -> None:
         """Note that bytes of a request go out, which makes its hand-over final. A plain one was taken to be so."""
-        if checkout is not None and self._guests.get(connection) is not checkout:
+        if checkout is not None and not (checkout.plain and self._guests.get(connection) is checkout):
             self.apply(self.pool.write, checkout, connection)
 
     def _end_step(self, checkout: Checkout, timed_out: bool) -> None:

@@ -67,7 +67,7 @@ class Steps:
             self.admit(one)
             one.plain = False
             self._offer(one, connection, one.offered_at)
-            if one is first and (accepted or serves(one, connection)):
+            if (accepted and one is first) or serves(one, connection):
                 self.commit(one, c.REUSED, one.offered_at)
         if connection.offered:
             connection.arm()

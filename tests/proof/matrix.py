@@ -131,11 +131,8 @@ def wrong(results: dict[str, dict[str, str]], now: str) -> list[str]:
 
 def main(*words: str) -> int:
     """Run what was asked for; exit status 1 where a test failed."""
-    if not PLACE.exists():
-        venv.create(PLACE, with_pip=True)
-        install(
-            "--editable", f"{ROOT}[httpx2,otel,cli]", "httpx[http2,socks]", "httpx2[http2,socks]", *TOOLS, "trustme"
-        )
+    venv.create(PLACE, clear=True, with_pip=True)  # one that was stopped in the middle of an install is of no use
+    install("--editable", f"{ROOT}[httpx2,otel,cli]", "httpx[http2,socks]", "httpx2[http2,socks]", *TOOLS, "trustme")
     results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     failed = 0
     for one in combinations():
