@@ -469,6 +469,31 @@ def test_of_two_that_are_handed_one_idle_connection_the_second_has_it_when_the_f
     assert (desk.pool.ended, desk.observer.in_use) == ([first, second], 0)
 
 
+def test_a_request_that_comes_after_a_look_began_makes_no_age_negative_and_no_counter_go_back(desk):
+    """It needs no lock to come, and is taken in by that look: in another thread that is a matter of microseconds."""
+    connection, _ = armed_connection(desk)
+    waits = desk.enter()
+    before = desk.observer.read().numbers
+    seconds = iter([2.0, 3.5])
+
+    def clock():
+        now = next(seconds)
+        if now == 2.0:
+            desk.now = 3.0
+            desk.observer.clock = lambda: desk.now
+            desk.observer.offer(desk.enter(), connection)
+            connection.probe().idle = False
+            desk.observer.clock = clock
+        return now
+
+    desk.observer.clock = clock
+    seen = desk.observer.read().numbers
+    at = ("pool",)
+    assert (seen[c.OLDEST_USE_AGE, at], seen[c.OLDEST_PENDING_AGE, at]) == (0.5, 2.5)
+    assert (before[c.BUSY_TIME, at], seen[c.BUSY_TIME, at]) == (0.0, 0.5)
+    assert waits.plain
+
+
 def test_one_that_a_look_took_in_while_it_became_a_guest_has_its_connection_when_it_writes(desk):
     """The look came from another thread, between two stores of the offer."""
     connection, _ = armed_connection(desk)

@@ -331,6 +331,15 @@ def test_a_guests_slot_that_the_pool_gives_up_is_the_guests_no_more():
     assert (ledger.pool.slots.busy, ledger.pool.slots.busy_seconds) == (0, 1.0)
 
 
+def test_a_guest_that_came_since_the_step_began_takes_nothing_from_the_busy_time():
+    """A plain request needs no lock to come: the step that takes its slot away may be older."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    ledger.guest(2.0, connection)
+    ledger.pool.slots.detached(connection, 1.5)
+    assert (ledger.pool.slots.busy, ledger.pool.slots.busy_seconds) == (0, 0.0)
+
+
 def test_a_plain_request_that_fails_ends_step_by_step():
     """An end that is no whole exchange takes it in: acquired, released, with its error."""
     ledger = Ledger()

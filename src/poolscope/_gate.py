@@ -82,7 +82,7 @@ class Gate:
             now = self.clock()
             self._settle(now)
             self.pool.settle(now)
-            seen = look(now)
+            seen = look(self.clock())  # a request that was taken in just now may have come after the other
         self._deliver()  # what was settled just now may be the last that this pool has to say
         return seen
 

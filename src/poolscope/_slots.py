@@ -71,7 +71,7 @@ class Slots:
     def _vacate(self, connection: Connection, now: float) -> None:
         self.left_full(now)
         self.in_use -= 1
-        self.busy_seconds += now - connection.busy_at
+        self.busy_seconds += max(0.0, now - connection.busy_at)  # a plain request may have come since this step began
 
     def keep(self, kept: set[int], now: float) -> None:
         """Free the slots of connections that the pool has given up, though it has not closed them yet.
