@@ -38,7 +38,10 @@ _SHOWN = 10
 
 
 class Complaints(logging.Handler):
-    """Every log line from a warning upwards that nobody expects, and every exception of ours that went nowhere."""
+    """Every log line from a warning upwards that nobody expects, and every exception that went nowhere.
+
+    Of those in finalizers only ours: callers like these leave many.
+    """
 
     def __init__(self):
         super().__init__(logging.WARNING)
@@ -48,6 +51,9 @@ class Complaints(logging.Handler):
         text = self.format(record)
         if record.levelno >= logging.ERROR or record.name != "poolscope" or not EXPECTED.match(text):
             self.said.append(f"{record.name}: {text}")
+
+    def uncaught(self, ended):
+        self.said.append("".join(traceback.format_exception(ended.exc_value)))
 
     def unraisable(self, failed, *_):
         frames = traceback.extract_tb(failed.exc_traceback)
@@ -77,17 +83,23 @@ def memory_mib():
 
 
 class Scrapers:
-    """A thread for each sink: every scrape during the load balances."""
+    """A thread for each sink: every scrape during the load balances.
 
-    def __init__(self, both, over):
+    taking: a lock for each, held meanwhile. Who goes through all objects of the process takes both: CPython cannot go
+    on with a tuple that it makes from a generator when somebody else has seen it.
+    """
+
+    def __init__(self, both, over, taking):
         self.wrong = []
         self.taken = 0
         self._over = over
-        self.threads = [threading.Thread(target=self._run, args=(look,)) for look in (both.native, both.reading)]
+        looks = zip((both.native, both.reading), taking, strict=True)
+        self.threads = [threading.Thread(target=self._run, args=each) for each in looks]
 
-    def _run(self, look):
+    def _run(self, look, taking):
         while not self._over.wait(0.25):
-            self.wrong += imbalances(look())
+            with taking:
+                self.wrong += imbalances(look())
             self.taken += 1
 
 
@@ -103,6 +115,7 @@ class Soak:
         ]
         self.wrong = []
         self._end = threading.Event()
+        self._taking = threading.Lock(), threading.Lock()
         self._loops = [
             threading.Thread(
                 target=anyio.run, args=(partial(tasks, one, TASKS // 4, 8, 1000 * n),), kwargs={"backend": backend}
@@ -130,7 +143,7 @@ class Soak:
 
     def run(self):
         self._over("paused", True)
-        scrapers = Scrapers(self.both, self._end)
+        scrapers = Scrapers(self.both, self._end, self._taking)
         shared = [(one, [Shared(one, asynchronous=False) for _ in range(4)]) for one in self.callers]
         threads = [
             threading.Thread(target=thread, args=(one, clients[number % 4], number))
@@ -179,7 +192,8 @@ class Soak:
         """Ours and the system's, as soon as they are equal: a loop closes a socket one turn after it was told to."""
         deadline = time.monotonic() + 10
         while True:
-            pair = look()(c.OPEN_CONNECTIONS), sockets() - own + closed_by_the_loop()
+            with self._taking[0], self._taking[1]:
+                pair = look()(c.OPEN_CONNECTIONS), sockets() - own + closed_by_the_loop()
             if pair[0] == pair[1] or time.monotonic() > deadline:
                 return pair
             time.sleep(0.05)
@@ -217,7 +231,7 @@ def main():
     minutes = arguments.minutes
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)
-    sys.unraisablehook = complaints.unraisable
+    sys.unraisablehook, threading.excepthook = complaints.unraisable, complaints.uncaught
     warnings.simplefilter("ignore", ResourceWarning)  # these callers leave their clients and responses unclosed
     sys.setswitchinterval(arguments.turn)
     client_context()
