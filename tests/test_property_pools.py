@@ -472,3 +472,5 @@ def test_a_request_cancelled_at_any_turn_keeps_the_laws(flavour, loop, who):
             machine.exchange([URLS[0]] * 2, alone=0, which=int(who == "first"), ticks=ticks)
         machine.laws()
         machine.teardown()
+    del machine
+    gc.collect()  # tasks that nobody collected would stand in the way of tests that look through all of them
