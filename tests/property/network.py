@@ -124,8 +124,9 @@ class _Stream:
 
     def _asked(self, buffer):
         if buffer.startswith((b"GET ", b"OPTIONS ")):
-            self.wire.asked += buffer.startswith(b"GET ")
-            self.wire.repeated += self.wire.used and buffer.startswith(b"GET ")
+            get = buffer.startswith(b"GET ")
+            self.wire.asked += get
+            self.wire.repeated += self.wire.used and get
             self.wire.used = True
 
     def _read(self, size):
