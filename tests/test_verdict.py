@@ -303,6 +303,23 @@ def test_the_holder_is_found_in_the_program(kit):
     assert holder.runner.startswith("task '")
 
 
+@kits(colours=["asyncio"])
+def test_the_search_for_holders_is_bounded(kit, monkeypatch):
+    """When its time is up, the verdict does without the place."""
+    monkeypatch.setattr("poolscope.diagnosis._places._MOST_SECONDS", 0.0)
+    found = []
+    with Server(held) as server:
+
+        async def story(driver):
+            async with holding(driver, server, get=partial(ask, kit, driver)):
+                found.append((await denied(kit, driver, server.url()))[1])
+
+        kit.run(story, limits=kit.limits(1, 1))
+    (verdict,) = found
+    assert verdict.cause == c.SLOW_ORIGIN
+    assert (verdict.oldest[0].place, verdict.oldest[0].runner) == ("", "")
+
+
 @kits(colours=["asyncio", "trio", "sync"])
 def test_a_response_that_waits_to_be_read_is_placed_where_call_sites_are_noted(kit):
     """Nothing runs for it, so nothing but the option tells."""

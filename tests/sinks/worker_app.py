@@ -17,6 +17,18 @@ transport = InstrumentedSyncTransport(name="app", sinks=[PrometheusSink()], limi
 client = httpx.Client(transport=transport, timeout=5, trust_env=False)
 
 
+def fetch(url):
+    """Give what the url says, or what went wrong.
+
+    Threads that share a client may see a ReadError for nothing: httpcore asks an idle connection whether there is
+    something to read, which would mean that its server closed it, while another thread begins to use it.
+    """
+    try:
+        return client.get(url).content
+    except httpx.HTTPError as exc:
+        return type(exc).__name__.encode()
+
+
 def application(environ, start_response):
     query = parse_qs(environ["QUERY_STRING"])
     if environ["PATH_INFO"] == "/metrics":
@@ -25,7 +37,7 @@ def application(environ, start_response):
         body = generate_latest(registry)
     elif environ["PATH_INFO"] == "/begin":
         for _ in range(int(query["count"][0])):
-            threading.Thread(target=client.get, args=(query["url"][0],)).start()
+            threading.Thread(target=fetch, args=(query["url"][0],)).start()
         body = b""
     elif environ["PATH_INFO"] == "/drop":  # a client of the moment, dropped unclosed
         short = httpx.Client(transport=InstrumentedSyncTransport(name="short", sinks=[PrometheusSink()]))
@@ -34,9 +46,6 @@ def application(environ, start_response):
         gc.collect()  # httpx's responses are in reference cycles
         body = b""
     else:
-        try:
-            body = client.get(query["url"][0]).content
-        except httpx.HTTPError as exc:
-            body = type(exc).__name__.encode()
+        body = fetch(query["url"][0])
     start_response("200 OK", [("content-type", "text/plain"), ("x-pid", str(os.getpid()))])
     return [body]

@@ -24,7 +24,10 @@ _LOOPS = frozenset({"anyio", "asyncio", "concurrent", "contextlib", "sniffio", "
 _PASSED = _HTTP | _LOOPS
 """Top-level modules whose lines are not the program's."""
 _MOST_SECONDS = 0.005
-"""So long stacks are looked at: everything else stands still meanwhile."""
+"""So much of the processor stacks are looked at for: everything else stands still meanwhile.
+
+Not by the clock: on a busy machine this thread may lose the processor for longer before it has looked at one.
+"""
 _MOST_FRAMES = 100
 
 
@@ -38,9 +41,9 @@ def find(wanted: set[Checkout]) -> None:
     """Note who makes these requests, as far as they are inside the transport now."""
     missing = {checkout for checkout in wanted if not checkout.place}
     reading = {frame: checkout for checkout in missing for frame in _frames_of_body(checkout)}
-    until = time.perf_counter() + _MOST_SECONDS
+    until = time.thread_time() + _MOST_SECONDS
     for stack, runner in _tasks():
-        if not missing or time.perf_counter() > until:
+        if not missing or time.thread_time() > until:
             return
         for index, frame in enumerate(stack):
             checkout = reading.get(frame) or _checkout_of(frame)
