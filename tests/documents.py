@@ -3,6 +3,7 @@
 import re
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,22 +64,26 @@ asyncio.run(use(sys.argv[1]))
 
 
 def shown_by_the_first_program(python: str | Path, **environment: str) -> tuple[list[str], str]:
-    """Run README's first program against a server that takes 0.1 s. Gives the two reprs, and the metrics."""
-    answered = threading.Event()
+    """Run README's first program: the server answers 0.1 s after the first repr. Gives both reprs, and the metrics."""
+    shown = threading.Event()
 
     def script(peer):
         for _ in peer.requests():
-            answered.wait(0.1)
+            if len(server.requests) > 1:  # the first one is the bare client's
+                shown.wait(30)
             peer.respond(200, b"ok")
 
     with Server(script) as server:
-        command = [python, "-P", "-W", "error", "-c", blocks(README, "python")[0].text + _USE, server.url()]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=50, env=environment or None, cwd="/"
-        )
-    assert done.stderr == ""
-    *reprs, metrics = done.stdout.split("\n", 2)
-    return reprs, metrics
+        command = [python, "-u", "-P", "-W", "error", "-c", blocks(README, "python")[0].text + _USE, server.url()]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(command, **pipes, env=environment or None, cwd="/") as process:
+            first = process.stdout.readline()
+            time.sleep(0.1)
+            shown.set()
+            rest, errors = process.communicate(timeout=50)
+    assert errors == ""
+    last, metrics = rest.split("\n", 1)
+    return [first.rstrip("\n"), last], metrics
 
 
 _LEFT_OUT = re.compile(r'(http_client_connection_pool_name="billing"|server_port="\d+"),?')

@@ -78,6 +78,7 @@ def test_an_expired_connection_is_named(kit):
 
         async def story(driver):
             await driver.get(server.url())
+            driver.transport._pool._keepalive_expiry = 60.0  # the next connection's: it must not expire at once
             await anyio.sleep(0.05)
             await driver.get(server.url())
 
@@ -202,7 +203,8 @@ def test_a_connection_that_a_read_timeout_ends_is_named(kit):
     with Server(script) as server:
 
         async def story(driver):
-            (outcome,) = await together(lambda: driver.get(server.url(), timeout=0.05))
+            timeout = kit.http.Timeout(10, read=0.05)
+            (outcome,) = await together(lambda: driver.get(server.url(), timeout=timeout))
             assert isinstance(outcome, kit.http.ReadTimeout)
 
         seen = kit.run(story)

@@ -1,6 +1,7 @@
 """The faults of httpcore's pool, provoked on real sockets: users must be able to see them in the metrics."""
 
 import threading
+from contextlib import suppress
 from functools import partial
 
 import anyio
@@ -20,7 +21,8 @@ def test_the_keepalive_limit_throws_connections_away_on_httpcore_1(kit):
     def script(peer):
         for _ in peer.requests():
             if not kit.newer_core:
-                together_now.wait(10)  # 20 at once in each round, however few the machine would let run
+                with suppress(threading.BrokenBarrierError):  # a request that failed by itself does not come
+                    together_now.wait(5)  # 20 at once in each round, however few the machine would let run
             peer.respond(200, b"ok")
 
     with Server(script) as server:
@@ -28,7 +30,7 @@ def test_the_keepalive_limit_throws_connections_away_on_httpcore_1(kit):
         async def story(driver):
             async def worker():
                 for _ in range(10):
-                    await driver.get(server.url())
+                    await together(lambda: driver.get(server.url()))
 
             await together(*[worker] * 20)
 
@@ -63,19 +65,19 @@ def test_a_pool_timeout_is_no_deadline(kit):
 
     def script(peer):
         for _ in peer.requests():
-            served.acquire(timeout=0.02)
+            served.acquire(timeout=0.04)
             peer.respond(200, b"ok")
 
     with Server(script) as server:
 
         async def story(driver):
-            timeout = kit.http.Timeout(10, pool=1.0)  # fifty answers long, so that no machine misses it between two
-            outcomes = await together(*[lambda: driver.get(server.url(), timeout=timeout)] * 70)
+            timeout = kit.http.Timeout(10, pool=2.0)  # fifty answers long, so that no machine misses it between two
+            outcomes = await together(*[lambda: driver.get(server.url(), timeout=timeout)] * 80)
             assert [o for o in outcomes if isinstance(o, Exception)] == []
 
         seen = kit.run(story, limits=kit.limits(1, 1))
         assert seen(c.TIMEOUTS) == 0
-        assert seen(c.WAIT_TIME, "_count") - seen(c.WAIT_TIME, "_bucket", le="1.0") > 0
+        assert seen(c.WAIT_TIME, "_count") - seen(c.WAIT_TIME, "_bucket", le="2.5") > 0
 
 
 @kits()

@@ -203,7 +203,7 @@ async def rare_lag(stage, repaired):
                 asyncio.get_running_loop().call_soon(time.sleep, 0.3)
                 await request
                 await workers(1, 5, lambda: client.get(server.url()))
-            assert client._transport.observer.pool.seen.late_times == 3
+            assert client._transport.observer.pool.seen.late_times >= 3
 
 
 QUIET = [

@@ -69,7 +69,7 @@ FAULTS = {
 def test_scripted_fault_reaches_the_client(name):
     script, error = FAULTS[name]
     with Server(script) as server, pytest.raises(error):
-        get(server.url(), timeout=httpx.Timeout(5, read=0.2))
+        get(server.url(), timeout=httpx.Timeout(5, read=0.2 if name == "silence" else 5))
 
 
 def test_untrusted_and_wrong_host_certificates_are_refused():

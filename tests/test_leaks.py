@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+import time
 import warnings
 
 import anyio
@@ -183,8 +184,9 @@ def test_a_hold_that_is_too_long_is_told_and_so_is_its_end(kit, caplog):
     with Server() as server:
 
         async def story(driver):
+            begun = time.monotonic()
             response = await driver.open(server.url())
-            assert leaks(kit.scrape())[c.HELD_TOO_LONG] == 0
+            assert not leaks(kit.scrape())[c.HELD_TOO_LONG] or time.monotonic() - begun >= 0.3
             while not leaks(kit.scrape())[c.HELD_TOO_LONG]:
                 await anyio.lowlevel.checkpoint()
             kit.scrape()

@@ -1,12 +1,12 @@
 """The README's first screen is true: its program runs as printed, and its output is what the program's user sees."""
 
 import asyncio
-import doctest
 import subprocess
 import sys
 
 from documents import README, blocks, samples, shown_by_the_first_program
 from harness import Server
+from pages import same
 
 
 def test_the_first_program_gives_the_output_that_is_printed():
@@ -65,4 +65,4 @@ def test_a_pool_timeout_says_who_has_the_connections_as_printed(tmp_path):
         server.gate("the end").set()
     said = done.stdout.replace(f":{server.port}", ":8000").replace(f"{tmp_path}/", "")
     printed = blocks(README, "text")[2].text
-    assert doctest.OutputChecker().check_output(printed, said, doctest.ELLIPSIS), done.stdout + done.stderr
+    assert same(printed, said), done.stdout + done.stderr

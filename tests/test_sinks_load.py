@@ -76,7 +76,7 @@ def sync_load(both, url, scrapers):
         while scrapers.running:
             try:
                 client.get(url, timeout=QUICKLY if number % 2 else 5)
-            except httpx.PoolTimeout:
+            except httpx.TransportError:  # also httpcore's own, of threads that meet on an idle connection
                 continue
 
     with httpx.Client(transport=transport) as client:

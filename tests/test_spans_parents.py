@@ -3,6 +3,7 @@
 import gc
 import os
 import threading
+from contextlib import suppress
 from functools import partial
 
 from opentelemetry import trace
@@ -50,7 +51,8 @@ def test_threads_that_all_come_first_are_all_traced(kit):
 
         def first(client, start):
             start.wait(10)
-            client.get(server.url())
+            with suppress(kit.http.TransportError):  # httpcore's own, of threads that meet on an idle connection
+                client.get(server.url())
 
         for _ in range(20):
             transport = kit.ours.InstrumentedSyncTransport(verify=False, name="pool", sinks=kit.sinks)

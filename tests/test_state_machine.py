@@ -142,7 +142,7 @@ class Points:
 
 
 TestAnyOrder = AnyOrder.TestCase
-TestAnyOrder.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestAnyOrder.settings = settings(max_examples=300, stateful_step_count=50, deadline=None, derandomize=True)
 
 
 def told(story, plain):
@@ -200,7 +200,7 @@ def told(story, plain):
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 10)), max_size=120))
-@settings(deadline=None)
+@settings(deadline=None, derandomize=True)
 def test_a_plain_request_counts_as_it_would_step_by_step(story):
     """Whoever looks, whenever: the same numbers and histograms, whether requests went plain or not."""
     assert told(story, plain=True)[0] == told(story, plain=False)[0]

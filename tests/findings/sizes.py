@@ -141,15 +141,15 @@ async def keepalive_expiry_too_long(stage, repaired):
 @fault("http2-stream-queue")
 @asynchronous
 async def http2_stream_queue(stage, repaired):
-    """Sixteen requests at once to a server that takes 30 ms for each, one after the other."""
+    """Sixteen requests at once to a server that takes 30 ms for each, one after the other; repaired, 2 ms for more."""
     never = threading.Event()
 
     def script(peer):
         for request in peer.requests():
-            never.wait(0.03)
+            never.wait(0.002 if repaired else 0.03)
             peer.respond(request, 200, b"ok")
 
     with H2Server(script, max_streams=100 if repaired else 2) as server:
         options = {"http2": True, "verify": client_context(), "limits": stage.limits(1)}
         async with stage.judged(**options) as client:
-            await workers(16, 1, lambda: client.get(server.url()))
+            await workers(16, 12 if repaired else 1, lambda: client.get(server.url()))

@@ -35,7 +35,10 @@ class Tally:
 
 
 class Callers:
-    """What all callers share. paused: no request is begun for now; over: none is any more."""
+    """What all callers share. paused: no request is begun for now; over: none is any more.
+
+    begun: released by each event loop that runs.
+    """
 
     def __init__(self, sinks, urls, context: ssl.SSLContext, flavour, seed):
         self.http, self.ours = FLAVOURS[flavour]
@@ -45,6 +48,7 @@ class Callers:
         self.name = f"soak {flavour}"
         self.over = threading.Event()
         self.paused = threading.Event()
+        self.begun = threading.Semaphore(0)
         self.ours_raised = []
         self._tallies = []
         self._seed = seed
@@ -169,5 +173,6 @@ async def tasks(callers, count, clients, first):
     async with anyio.create_task_group() as group:
         for number in range(count):
             group.start_soon(task, callers, shared[number % clients], first + number)
+        callers.begun.release()
     for one in shared:
         await one.client.aclose()

@@ -152,7 +152,8 @@ class Soak:
         ]
         for each in (*self._loops, *threads, *scrapers.threads):
             each.start()
-        time.sleep(1.0)  # the loops have their own sockets by then
+        for _ in range(len(self._loops) // len(self.callers)):  # each has its own sockets then
+            assert all(one.begun.acquire(timeout=60) for one in self.callers), "an event loop did not begin"
         own = sockets()
         memory, blocks = [], []
         rounds = max(3, int(self.seconds // 60))

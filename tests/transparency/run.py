@@ -121,7 +121,7 @@ class Run(Speech):
                 await scenario(self)
             for number, transport in enumerate(self._transports):
                 await self.attempt(f"last close {number}", self.face(transport).aclose)
-            self.record["every connection ended"] = [server.settle(1) for server in self._servers]
+            self.record["every connection ended"] = [server.settle(5) for server in self._servers]
             self.record["connections"] = [
                 self._ordered([self._ordered(log) for log in server.logs]) for server in self._servers
             ]

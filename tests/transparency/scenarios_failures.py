@@ -50,7 +50,7 @@ async def connect_timeout(run):
 
 async def tls_timeout(run):
     server = run.serve(lambda peer: peer.until_closed())
-    async with run.client(timeout=run.httpx.Timeout(5, connect=0.1)) as client:
+    async with run.client(timeout=run.httpx.Timeout(5, connect=0.4)) as client:
         await run.attempt("timeout", client.get, server.url().replace("http:", "https:"))
 
 
@@ -65,8 +65,8 @@ async def read_timeouts(run):
 
     server = run.serve(script)
     async with run.client() as client:
-        # the head before half a body must come in time
-        for target, seconds in (("/nothing", 0.05), ("/head", 0.05), ("/body", 0.4)):
+        # what the server sends of head and body must come in time
+        for target, seconds in (("/nothing", 0.05), ("/head", 0.4), ("/body", 0.4)):
             timeout = run.httpx.Timeout(5, read=seconds)
             await run.attempt(target, client.get, server.url(target), timeout=timeout)
 
