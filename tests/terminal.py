@@ -76,10 +76,10 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(*arguments, rows=30, columns=110, **environment):
-    """Run `poolscope` in a terminal of this size."""
+def terminal(*arguments, rows=30, columns=110, keyboard=True, **environment):
+    """Run `poolscope` in a terminal of this size. keyboard: whether that is its standard input, too."""
     controller, own = pty.openpty()
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), own)
+    streams = dict.fromkeys(("stdin", "stdout", "stderr") if keyboard else ("stdout", "stderr"), own)
     with contextlib.closing(os.fdopen(controller, "r+b", buffering=0)) as screen:
         fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", **environment}

@@ -32,17 +32,27 @@ def test_the_demo_sends_its_spans_and_metrics_to_a_collector():
         assert sum(point.as_int for point in receiver.points(c.CHECKOUTS.name)) > 10
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:4318", "ftp://127.0.0.1", "http://"])
-def test_a_url_that_is_none_is_said_in_one_line(url):
-    """With an example of one."""
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("127.0.0.1:4318", "127.0.0.1:4318"),
+        ("ftp://127.0.0.1", "ftp://127.0.0.1"),
+        ("http://", "http://"),
+        ("http://[::1:4318", "http://[::1:4318"),
+        ("http://me:secret@127.0.0.1:99999", "http://127.0.0.1:99999"),
+    ],
+)
+def test_a_url_that_is_none_is_said_in_one_line(url, shown):
+    """With an example of one, and without its password."""
     done = subprocess.run([*DEMO, url], capture_output=True, text=True, timeout=30, check=False)
-    expected = f"poolscope: --otlp takes the URL of a collector, such as http://127.0.0.1:4318, got '{url}'\n"
+    expected = f"poolscope: --otlp takes the URL of a collector, such as http://127.0.0.1:4318, got '{shown}'\n"
     assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_a_collector_that_is_not_there_is_said_in_one_line():
     """Before the demo begins."""
     with refused_port() as port:
-        url = f"http://127.0.0.1:{port}"
-        done = subprocess.run([*DEMO, url], capture_output=True, text=True, timeout=30, check=False)
-        assert (done.returncode, done.stderr) == (2, f"poolscope: no collector at {url}: connection refused\n")
+        command = [*DEMO, f"http://me:secret@127.0.0.1:{port}/"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    told = f"poolscope: no collector at http://127.0.0.1:{port}/: connection refused\n"
+    assert (done.returncode, done.stderr) == (2, told)

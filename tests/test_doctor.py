@@ -138,9 +138,10 @@ def test_a_saved_exposition_may_be_openmetrics_and_know_its_process_start(shop, 
     assert [finding["code"] for finding in seen["pools"][0]["findings"]] == [UNREAD]
     (finding,) = seen["pools"][0]["findings"]
     assert finding["evidence"] == {"responses_not_read": 12, "requests": 12}
-    file.write_text(f"process_start_time_seconds {time.time() + 1e6}\n{text}")
-    run(["doctor", str(file), "--json"])
-    assert json.loads(capsys.readouterr().out)["seconds"] is None
+    for start in (str(time.time() + 1e6), "1.7e", "1.2.3"):
+        file.write_text(f"process_start_time_seconds {start}\n{text}")
+        run(["doctor", str(file), "--json"])
+        assert json.loads(capsys.readouterr().out)["seconds"] is None
 
 
 @pytest.mark.parametrize(("fail_on", "status"), [("info", 1), ("warning", 1), ("error", 0), ("never", 0)])
@@ -156,13 +157,20 @@ def labelled(text, labels):
     return re.sub(r"(?m)^(http_\w+\{)", lambda found: found[1] + labels + ",", text)
 
 
+STARTS = (("a", 100), ("b", 1_000_000))
+
+
 def test_processes_that_one_exposition_tells_apart_are_judged_apart(shop, tmp_path, capsys):
+    """Each by what it counted itself. When it began is known of one, where it is alone; of several it is not."""
     before = shop.text().decode()
     shop.trade()
     file = tmp_path / "federated"
-    file.write_text(labelled(before, 'instance="a:1"') + labelled(shop.text().decode(), 'instance="b:1"'))
+    starts = [f'process_start_time_seconds{{instance="{name}:1"}} {time.time() - age}\n' for name, age in STARTS]
+    text = labelled(before, 'instance="a:1"') + labelled(shop.text().decode(), 'instance="b:1"')
+    file.write_text(text + "".join(starts))
     assert run(["doctor", str(file)]) == 1
     out = capsys.readouterr().out
+    assert f"{file}: 2 pools, 1 finding since its start\n" in out
     assert "warning responses-not-read: pool 'shop' instance=b:1\n" in out
     assert "Nothing found: pool 'shop' instance=a:1\n" in out
 
@@ -187,13 +195,17 @@ def test_a_real_prometheus_is_asked_about_a_window(shop, tmp_path, capsys):
     for ago in (3700, 3600, 100, 0.0):
         samples += history(before if ago > 1000 else after, 'job="now"', now - ago)
         samples += history(after, 'job="once"', now - ago)
+        if ago < 1000:
+            samples += history(after, 'job="young"', now - ago)
     servers.backfill(tmp_path, "\n".join([*sorted(samples), "# EOF", ""]))
     with servers.prometheus(tmp_path, "{}") as url:
         status = run(["doctor", "--prometheus", url, "--window", "3600", "--json"])
         seen = json.loads(capsys.readouterr().out)
         assert (status, seen["source"], seen["seconds"]) == (1, url, 3600)
         found = {pool["labels"]["job"]: [finding["code"] for finding in pool["findings"]] for pool in seen["pools"]}
-        assert found == {"now": [UNREAD], "once": []}
+        assert found == {"now": [UNREAD], "once": [], "young": [UNREAD]}
+        run(["doctor", "--prometheus", url, "--selector", 'job="young"', "--json"])
+        assert json.loads(capsys.readouterr().out)["seconds"] is None, "it began within the window"
         asked = ("--prometheus", url, "--selector")
         assert doctor(capsys, *asked, 'job="once"') == (0, {"shop": []})
         assert run(["doctor", *asked, 'job="nobody"']) == 2
@@ -298,6 +310,10 @@ def test_fifty_thousand_series_are_judged(shop, tmp_path, capsys):
         (["a:1", "--fail-on", "fatal"], "--fail-on: 'fatal' is no severity; there are info, warning, error, and never"),
         (["a:1", "--interval", "-1"], "--interval"),
         (["--prometheus", "a:1", "--window", "0"], "--window"),
+        (["me:hidden@127.0.0.1:1?key=hidden"], "http://127.0.0.1:1/metrics: connection refused"),
+        (["http://me:hid/hidden@127.0.0.1:99999"], "URL: 'http://127.0.0.1:99999' is no http or https URL"),
+        (["http://me:p@hidden@127.0.0.1:99999"], "URL: 'http://127.0.0.1:99999' is no http or https URL"),
+        (["http://hidden:pa#hidden@127.0.0.1:1"], "URL: 'http://127.0.0.1:1' is no http or https URL"),
         (["http://me:hidden@127.0.0.1:1/?key=hidden"], "http://127.0.0.1:1/metrics: connection refused"),
     ],
 )

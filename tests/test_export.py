@@ -127,6 +127,10 @@ def test_grafana_com_asks_for_the_data_source(tmp_path):
             "--set: there is no setting 'utilisation'; export --list names them",
         ),
         (["prometheus", "--set", "slow_ratio=much"], "--set slow_ratio: 'much' is no number"),
+        (
+            ["prometheus", "--set", "utilization_share=80"],
+            "utilization_share is a share and cannot be more than 1, not 80",
+        ),
         (["prometheus", "--set", "slow_ratio=5"], "slow_ratio is a share and cannot be more than 1, not 5"),
         (["prometheus", "--set", "slow_seconds=4"], "slow_seconds must be a bucket of the wait histogram"),
         (["prometheus", "--set", "slow_count=nan"], "slow_count must be greater than 0, not nan"),

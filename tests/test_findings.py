@@ -27,6 +27,8 @@ def test_a_fault_is_named(code):
     assert set(inside) == {code}
     for exporter, found in outside.items():
         assert (exporter, set(found)) == (exporter, set() if code in INSIDE else {code})
+    for finding in inside.values():
+        assert not set("{}") & set(finding.says + finding.fix)
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -106,6 +106,29 @@ def test_a_forgotten_response_is_named_after_half_a_minute(kit):
         kit.run(story)
 
 
+@kits()
+def test_an_upgraded_connection_is_not_forgotten(kit):
+    """The response to a WebSocket's handshake has no body that anybody would read; a verdict says that it streams."""
+
+    def script(peer):
+        peer.request()
+        peer.respond(101, headers=[("connection", "upgrade"), ("upgrade", "echo")])
+        peer.until_closed()
+
+    with Server(script) as server:
+
+        async def story(driver):
+            response = await driver.open(server.url(), headers={"connection": "upgrade", "upgrade": "echo"})
+            driver.transport.observer.clock = lambda: time.monotonic() + 40
+            (held,) = driver.transport.snapshot().held
+            assert (held.phase, held.age_seconds > 30) == ("streaming", True)
+            assert driver.transport.diagnose() == []
+            driver.transport.observer.clock = time.monotonic
+            await driver.close(response)
+
+        kit.run(story)
+
+
 def test_a_response_that_is_awaited_is_not_forgotten():
     """A slow server holds a slot for as long; that is no response left unclosed."""
 

@@ -187,3 +187,35 @@ def test_a_pool_is_too_small_by_littles_law_alone(seconds, seen, size):
     assert {code: numbers["connections_needed"] for code, numbers in found.items()} == (
         {"pool-too-small": size} if size else {}
     )
+
+
+def told(reading, seconds=None):
+    """What is said of these points, by the finding's code."""
+    (evidence,) = by_pool(Reading(), reading, seconds)
+    return {finding.code: finding.says for finding in findings(evidence)}
+
+
+@pytest.mark.parametrize(("live", "named"), [(16.0, False), (6.0, True), (0.0, True)])
+def test_pools_that_live_were_not_thrown_away(live, named):
+    """Sixteen workers that have just begun have made sixteen pools for twenty requests, and need them."""
+    reading = load(requests=20, pools=live)
+    reading.numbers[c.POOLS_OPENED, ("shop",)] = 16.0
+    assert ("client-per-request" in told(reading)) == named
+
+
+def test_a_limit_is_not_too_large_for_connections_that_could_not_be_made():
+    reading = load(limit=500.0, requests=2000)
+    assert "pool-too-large" not in told(reading)
+    reading.numbers[c.OPENED, ("shop", "shop.example", "443")] = 8.0
+    assert "500" in told(reading)["pool-too-large"]
+
+
+def test_what_nobody_saw_is_not_said():
+    """From outside a process: no ages of what is open, nothing of what is held."""
+    reading, origin = load(), ("shop", "shop.example", "443")
+    lived = reading.histograms[c.DURATION, (*origin, "1.1")] = Histogram(c.DURATION.buckets)
+    lived.observe(400.0)
+    reading.numbers[c.LEAKED, ("shop", "response_unclosed")] = 2.0
+    says = told(reading)
+    assert says["connections-too-old"] == ("connections to shop.example:443: 1 that ended had lived more than 300 s")
+    assert says["responses-not-closed"] == "responses collected unclosed: 2"

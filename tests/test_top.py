@@ -84,7 +84,8 @@ def test_a_terminal_shows_the_pools_obeys_keys_and_is_given_back(shop):
         shown.until("sort waiting")
         shown.resize(30, 60)
         shown.process.send_signal(signal.SIGWINCH)
-        assert "p50" not in shown.until("pool", "in use", "q quit").rpartition("poolscope top")[2]
+        while "p50" in shown.until("pool", "in use", "q quit").rpartition("poolscope top")[2]:
+            pass  # drawn before the terminal became narrower
         shown.type("q")
         assert shown.end() == 0
         assert shown.settings() == before
@@ -105,6 +106,16 @@ def test_a_signal_gives_the_terminal_back(shop, number, status, line):
         assert shown.settings() == before
     assert shown.written.rindex("\x1b[?25h") > shown.written.rindex("\x1b[?25l")
     assert shown.written.rstrip().endswith(f"poolscope: {line}")
+
+
+def test_without_a_keyboard_it_shows_all_the_same(shop):
+    """Standard input is no terminal, as under `ssh -tt host poolscope top ... </dev/null`."""
+    with terminal("top", shop.target, *EVERY, keyboard=False) as shown:
+        shown.until("shop", "q quit")
+        assert shown.end(signal.SIGINT) == 130
+    assert shown.written.rindex("\x1b[?1049l") > shown.written.rindex("\x1b[?1049h")
+    assert shown.written.rindex("\x1b[?25h") > shown.written.rindex("\x1b[?25l")
+    assert shown.written.rstrip().endswith("poolscope: interrupted")
 
 
 def test_a_stopped_top_leaves_the_terminal_and_takes_it_again(shop):
@@ -154,9 +165,9 @@ def test_it_survives_the_targets_absence_and_restart():
                 first(seen, lambda one: len(one["rows"]) == 2)
                 again.client.get(again.server.url())
                 back = first(seen, lambda one: any(row["created_per_second"] for row in one["rows"]))
+                process.send_signal(signal.SIGTERM)  # while the target is there: nothing more is told of it
+                _, errors = process.communicate(timeout=20)
             assert all((value or 0) >= 0 for row in back["rows"] for value in row.values() if isinstance(value, float))
-            process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=20)
     assert process.returncode == 143
     assert errors.count(f"{shop.target}/metrics: connection refused") == 1, "an error is told once, not at each look"
 
@@ -206,6 +217,8 @@ BAD = {
     "cut off in a number": (b"HTTP/1.0 200 OK\r\n\r\n" + GOOD[:-1], "the exposition is cut off after"),
     "a wrong line": (answers(GOOD + b'http_client_x{a="\x1b[31m",a="b"} 1\n'), 'a="?[31m"'),
     "a wrong bucket": (answers(b'http_client_x_bucket{le="low"} 1\n'), "could not convert string to float: 'low'"),
+    "a label without a name": (answers(b'http_client_x{a="b", ="c"} 1\n'), "no Prometheus exposition"),
+    "a moment beyond all": (answers(b"http_client_x 1 " + b"9" * 400 + b"\n"), "no Prometheus exposition"),
     "a redirect elsewhere": (answers(b"", "302 Found", "location: ftp://a:b@c/\r\n"), "unsupported protocol"),
     "a wrong encoding": (answers(b"plain", headers="content-encoding: gzip\r\n"), "incorrect header check"),
 }

@@ -218,3 +218,13 @@ def test_numbers_that_no_process_can_mean_are_left_out():
     row = rows_of(bad, bad)["shop", ""]
     assert (row.in_use, row.limit, row.utilization) == (0, 0, None)
     assert all(number is None or math.isfinite(number) for number in row.numbers.values())
+
+
+def test_a_long_window_does_not_keep_every_scrape():
+    """A thousand of them within it: a hundred are kept, and what lies between the first and the last is the same."""
+    history = History(100)
+    for number in range(1000):
+        (row, *_) = history.add(Scrape.parse(exposition(opened=number), number * 0.1))
+    assert len(history._scrapes) <= 102
+    assert history.seconds == pytest.approx(99.9)
+    assert row.numbers["created_per_second"] == pytest.approx(10)

@@ -74,7 +74,7 @@ class Settings:
                 raise ValueError(f"{field.name} must be greater than 0, not {value:g}")
             if value == inf:
                 raise ValueError(f"{field.name} must be finite")
-            if field.name.endswith("_ratio") and value > 1:
+            if field.name.endswith(("_ratio", "_share")) and value > 1:
                 raise ValueError(f"{field.name} is a share and cannot be more than 1, not {value:g}")
         if self.slow_seconds not in c.QUEUE:
             bounds = ", ".join(f"{bound:g}" for bound in c.QUEUE)

@@ -1,6 +1,7 @@
 """Where doctor's evidence comes from: two scrapes, two moments of Prometheus, or one exposition since its start."""
 
 import asyncio
+import math
 import re
 import sys
 import time
@@ -19,7 +20,7 @@ from poolscope.diagnosis._findings import Finding, findings
 
 _STARTED = re.compile(rb"^process_start_time_seconds(?:\{[^}]*\})? ([0-9.e+]+)", re.MULTILINE)
 _LONGEST_LIFE_SECONDS = 10 * 365 * 86400.0
-_URL = re.compile(r"[\w.-]+:\d+(/.*)?|\[[0-9a-fA-F:.]+\]:\d+(/.*)?|.*://.*", re.DOTALL)
+_URL = re.compile(r"([^@/\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\]):\d+([/?].*)?|.*://.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ async def of_prometheus(target: Target, window_seconds: float, selector: str) ->
     shown = target.shown.removesuffix("/metrics")
     if not second.samples:
         raise CommandError(f"{shown}: no metric of a connection pool{' for that selector' if selector else ''}")
-    return _between(shown, first, second, window_seconds)
+    # Where it had nothing then, the service began later: how long it ran is not known.
+    return _between(shown, first, second, window_seconds if first.samples else None)
 
 
 def of_file(name: str) -> Diagnoses:
@@ -80,9 +82,16 @@ def is_url(text: str) -> bool:
 def since_start(body: bytes, source: str, taken_at: float) -> Diagnoses:
     """Judge one exposition since its process started. taken_at: the epoch second that it is of."""
     scraped = read(body, source)
-    started = _STARTED.search(body)
-    age = taken_at - float(started[1]) if started else 0.0
+    started = _STARTED.findall(body)  # several processes in one exposition have begun at different times
+    age = taken_at - _number(started[0]) if len(started) == 1 else 0.0
     return _between(source, Scrape(0.0, {}), scraped, age if 0 < age < _LONGEST_LIFE_SECONDS else None)
+
+
+def _number(written: bytes) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        return math.nan
 
 
 def _between(source: str, first: Scrape, second: Scrape, seconds: float | None) -> Diagnoses:

@@ -3,13 +3,31 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from types import FrameType
 from typing import Any, TypeVar
 
 from poolscope.cli._errors import CommandError
 
 R = TypeVar("R")
 _ENDS = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
+
+
+@contextlib.contextmanager
+def in_order() -> Iterator[None]:
+    """Raise CommandError at SIGTERM and SIGHUP, before an event loop runs and after it: blocks are left in order."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        raise CommandError(_ENDS[name], 128 + number)
+
+    ends = [getattr(signal, name) for name in _ENDS if hasattr(signal, name)]
+    before = {number: signal.signal(number, end) for number in ends}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run(main: Coroutine[Any, Any, R]) -> R:
@@ -31,7 +49,8 @@ def run(main: Coroutine[Any, Any, R]) -> R:
         return await main
 
     try:
-        return asyncio.run(watched())
+        with in_order():  # a loop that ends leaves these signals to the system
+            return asyncio.run(watched())
     except KeyboardInterrupt:
         raise CommandError("interrupted", 128 + signal.SIGINT) from None
     except asyncio.CancelledError:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from poolscope._subscription import Sink
 from poolscope.cli._errors import CommandError
+from poolscope.cli._scrape import without_secrets
 
 _PORTS = {"http": 80, "https": 443}
 _CONNECT_SECONDS = 2.0
@@ -55,14 +56,18 @@ def sending(url: str) -> Iterator[list[Sink]]:
 
 def _checked(url: str) -> str:
     """Give the URL without a slash at its end, once somebody listens there."""
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise CommandError(f"--otlp takes the URL of a collector, such as http://127.0.0.1:4318, got {url!r}")
+    shown = without_secrets(url)
     try:
-        port = parts.port or _PORTS[parts.scheme]
-        socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    except ValueError:  # a port that is none, half an IPv6 address
+        host = port = None
+    if not host or not port or parts.scheme not in _PORTS:
+        raise CommandError(f"--otlp takes the URL of a collector, such as http://127.0.0.1:4318, got {shown!r}")
+    try:
+        socket.create_connection((host, port), _CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:  # a name that cannot be one is a ValueError
         number = getattr(error, "errno", None)
         reason = os.strerror(number).lower() if number and number > 0 else str(error)
-        raise CommandError(f"no collector at {url}: {reason}") from error
+        raise CommandError(f"no collector at {shown}: {reason}") from error
     return url.rstrip("/")

@@ -19,6 +19,8 @@ async def at_moment(target: Target, selector: str, epoch_seconds: float, seconds
     try:
         result = json.loads(body)["data"]["result"]
         series = [(dict(one["metric"]), float(one["value"][1])) for one in result]
+        for labels, _ in series:
+            float(labels.get("le", 0))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise CommandError(f"{_shown(target)}: not what Prometheus answers to a query") from None
     samples: dict[str, list[tuple[dict[str, str], float]]] = {}

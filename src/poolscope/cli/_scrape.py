@@ -22,7 +22,7 @@ from poolscope.cli._exposition import Scrape
 SCRAPE_SECONDS = 10.0
 """As long as Prometheus waits by default."""
 _MOST_BYTES = 64 * 2**20
-_SECRETS = re.compile(r"(?<=://)[^@/?#]*@|[?#].*", re.DOTALL)
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,18 @@ class Target:
         except (httpx.InvalidURL, ValueError):
             url = httpx.URL()
         if url.scheme not in {"http", "https"} or not url.host or (url.port or 1) not in range(1, 65536):
-            raise CommandError(f"URL: {_SECRETS.sub('', text)!r} is no http or https URL, such as localhost:9464")
+            raise CommandError(f"URL: {without_secrets(text)!r} is no http or https URL, such as localhost:9464")
         if url.path in {"", "/"}:
             url = url.copy_with(path="/metrics")
         shown = str(url.copy_with(username="", password="", query=None, fragment=None))
         return cls(url, shown, shown.removeprefix("http://").removesuffix("/metrics"))
+
+
+def without_secrets(text: str) -> str:
+    """Give what was typed for a URL without user name, password and query. It may be none, and a password anything."""
+    scheme = _SCHEME.match(text)
+    start = scheme[0] if scheme else ""
+    return start + re.split(r"[?#]", text.removeprefix(start).rpartition("@")[2])[0]
 
 
 async def scrape(target: Target, seconds: float = SCRAPE_SECONDS) -> Scrape:
@@ -79,7 +86,7 @@ def read(body: bytes, source: str, at: float = 0.0) -> Scrape:
     try:
         text = body.decode()
         scraped = Scrape.parse(text, at)
-    except ValueError as error:
+    except (ValueError, LookupError, ArithmeticError) as error:  # prometheus_client's parser has all of them
         raise CommandError(f"{source}: no Prometheus exposition: {_short(error)}") from None
     if not scraped.samples:
         raise CommandError(f"{source}: no metric of a connection pool among {len(body)} bytes")

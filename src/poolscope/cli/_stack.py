@@ -11,7 +11,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,8 @@ FACTOR = 60
 """The rules' clock runs that many times as fast: ten minutes are ten seconds, and the demo takes two minutes."""
 
 _READY_SECONDS = 20.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""What is on loopback is asked without the proxies of the environment."""
 
 
 def binaries() -> tuple[str, str]:
@@ -90,7 +91,7 @@ def _await(process: subprocess.Popen[bytes], name: str, address: str) -> None:
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise CommandError(f"--stack: {name} ended with status {process.returncode}", 1)
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/-/ready", timeout=1):
+        with contextlib.suppress(OSError), _DIRECT.open(f"http://{address}/-/ready", timeout=1):
             return
         time.sleep(0.05)
     raise CommandError(f"--stack: {name} was not ready after {_READY_SECONDS:g} s", 1)

@@ -30,6 +30,8 @@ _METRICS = (
     *(c.OLDEST_PENDING_AGE, c.ACQUISITIONS, c.TIMEOUTS, c.CLOSED),
 )
 _NAMES = frozenset({*(metric.prometheus_name for metric in _METRICS), f"{c.WAIT_TIME.prometheus_name}_bucket"})
+_MOST = 100
+"""Scrapes that are kept: each is all that a target exposes."""
 _POOL, _ADDRESS, _PORT, _REASON = map(c.prometheus_label, (*c.B, c.REASON))
 
 
@@ -63,7 +65,7 @@ class Row:
 
 
 class History:
-    """The scrapes of one target over the last `window_seconds`, two at least."""
+    """The scrapes of one target over the last `window_seconds`: two at least, and some hundred however long that is."""
 
     def __init__(self, window_seconds: float) -> None:
         self._window_seconds = window_seconds
@@ -83,6 +85,8 @@ class History:
         parts = _split(scraped)
         if self._scrapes and _went_back(self._scrapes[-1][1], parts):
             self.forget()
+        if len(self._scrapes) > 2 and self._scrapes[-1][0] - self._scrapes[-2][0] < self._window_seconds / _MOST:
+            self._scrapes.pop()  # the newest one, which the next serves as well
         self._scrapes.append((scraped.at, parts))
         while len(self._scrapes) > 2 and self._scrapes[1][0] <= scraped.at - self._window_seconds:
             self._scrapes.popleft()

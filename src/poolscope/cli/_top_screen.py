@@ -180,10 +180,13 @@ class Screen:
 
     def _take(self) -> None:
         self._live.start()
-        with contextlib.suppress(ImportError, OSError, ValueError):  # no keyboard, no keys: numbers come all the same
+        try:
             import termios  # noqa: PLC0415 - absent on Windows
             import tty  # noqa: PLC0415
-
+        except ImportError:
+            return
+        # No keyboard, no keys: numbers come all the same. Standard input may be closed, or no terminal.
+        with contextlib.suppress(OSError, ValueError, AttributeError, termios.error):
             fd = sys.stdin.fileno()
             self._keyboard = fd, termios.tcgetattr(fd)
             tty.setcbreak(fd)

@@ -52,6 +52,7 @@ def demo(
         raise CommandError("demo is one process: unset PROMETHEUS_MULTIPROC_DIR, which hides metrics it needs")
     registry = CollectorRegistry()
     with (
+        _loop.in_order(),
         _quiet(),
         _metrics_server(port, registry) as bound,
         _server.origins(2) as (fast_port, slow_port),

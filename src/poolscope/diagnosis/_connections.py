@@ -3,6 +3,7 @@
 Each function gives the numbers that prove its finding and a line that says them, or None.
 """
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 from math import inf
 
@@ -87,12 +88,17 @@ def connections_too_old(evidence: Evidence) -> Proof | None:
             number = f"connections_closed_over_{t.OLD_SECONDS:.0f}_seconds_old"
             return (
                 {"origin": named(origin), "oldest_connection_seconds": age, number: lived},
-                (
-                    f"connections to {named(origin)}: the oldest one open is {age:.0f} s old, and {lived} that ended"
-                    f" had lived more than {t.OLD_SECONDS:.0f} s"
-                ),
+                f"connections to {named(origin)}: {', and '.join(_ages(age, lived))}",
             )
     return None
+
+
+def _ages(age: float, lived: int) -> Iterator[str]:
+    """Say what was seen: from outside a process the age of what is open is only known where nothing opens or closes."""
+    if age:
+        yield f"the oldest one open is {age:.0f} s old"
+    if lived:
+        yield f"{lived} that ended had lived more than {t.OLD_SECONDS:.0f} s"
 
 
 def _oldest(snapshot: PoolSnapshot | None, origin: Where) -> float:
@@ -123,7 +129,9 @@ def orphaned_slots(evidence: Evidence) -> Proof | None:
 def client_per_request(evidence: Evidence) -> Proof | None:
     """Find pools that are made for a request or two and thrown away."""
     made, requests = evidence.increase_of_all(c.POOLS_OPENED), evidence.increase_of_all(c.CHECKOUTS)
-    if made < t.POOL_COUNT or made < t.POOL_SHARE * requests:
+    kept = max(0.0, evidence.level(c.POOLS) - evidence.level_before(c.POOLS))  # one of each worker, or of each tenant
+    thrown_away = made - kept
+    if thrown_away < t.POOL_COUNT or thrown_away < t.POOL_SHARE * requests:
         return None
     return (
         {"pools_made": made, "requests": requests},

@@ -109,7 +109,7 @@ def pool_too_large(evidence: Evidence) -> Proof | None:
     if limit is None or limit <= t.DEFAULT_LIMIT or evidence.checkouts < t.MANY_REQUESTS:
         return None
     most = evidence.level_before(c.OPEN_CONNECTIONS) + evidence.increase(c.OPENED) + evidence.level(c.ESTABLISHING)
-    if limit < t.IDLE_CAPACITY_FACTOR * most:
+    if not most or limit < t.IDLE_CAPACITY_FACTOR * most:  # where no attempt to connect succeeded, nothing is known
         return None
     return (
         {"max_connections": limit, "connections_at_most": most, "connections_needed": 2 * most},

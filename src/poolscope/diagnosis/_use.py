@@ -31,12 +31,14 @@ def responses_not_closed(evidence: Evidence) -> Proof | None:
     if not leaked and not forgotten:
         return None
     oldest = max(forgotten, default=0.0)
+    says = f"responses collected unclosed: {leaked:.0f}"
+    if evidence.snapshot is not None:  # else nobody saw what is held
+        says += f"; holding a connection unread for more than {t.UNREAD_SECONDS:.0f} s: {len(forgotten)}"
+    if forgotten:
+        says += f", the longest {oldest:.0f} s"
     return (
         {"responses_leaked": leaked, "responses_forgotten": len(forgotten), "oldest_forgotten_seconds": oldest},
-        (
-            f"responses collected unclosed: {leaked:.0f}; holding a connection unread for more than"
-            f" {t.UNREAD_SECONDS:.0f} s: {len(forgotten)}, the longest {oldest:.0f} s"
-        ),
+        says,
     )
 
 
@@ -122,7 +124,7 @@ def event_loop_lag(evidence: Evidence) -> Proof | None:
         },
         (
             f"{seen.late_hand_overs} of {seen.hand_overs} requests that were given a new connection ran on {late:.3f} s"
-            " later on average, at {seen.late_times} times: the event loop was busy elsewhere"
+            f" later on average, at {seen.late_times} times: the event loop was busy elsewhere"
         ),
     )
 

@@ -39,7 +39,7 @@ _BY_PHASE = frozenset({c.CONNECTING, c.UNREAD, c.STREAMING})
 """Phases that are a cause by themselves, whomever the request waited for."""
 
 _SENTENCES = {
-    c.ORPHANED_SLOTS: "{slots} belong to no request any more: httpcore lost them, and httpx2 has that fixed",
+    c.ORPHANED_SLOTS: "{slots} belong to no request any more: the pool lost them until the client is closed",
     c.LEAKED_SLOTS: "{slots} are held by responses that were collected unclosed: close responses, with a `with` block",
     c.UNREAD: "{slots} are held by responses that nobody has begun to read",
     c.CONNECTING: "{slots} are still connecting, {most}",

@@ -7,6 +7,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from poolscope._observer import Observer
@@ -35,8 +36,9 @@ def verdict(exc: BaseException) -> Verdict | None:
     seen: set[int] = set()
     link: BaseException | None = exc
     while link is not None and id(link) not in seen:
-        if link in _verdicts:
-            return _verdicts[link]
+        with suppress(TypeError):  # somebody's own exception need not be hashable; those that have a verdict are
+            if link in _verdicts:
+                return _verdicts[link]
         seen.add(id(link))
         link = link.__cause__ or link.__context__
     return None
