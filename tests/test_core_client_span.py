@@ -92,13 +92,14 @@ def test_an_answer_that_redirects_is_noted_for_the_next_request(sdk, clock):
         ("http://shop/?b=c&Signature=a#sig=1", "http://shop/?b=c&Signature=REDACTED#sig=1"),
         ("http://shop/?a=sig", "http://shop/?a=sig"),
         ("http://shop/?mine=1&sigs=2", "http://shop/?mine=REDACTED&sigs=2"),
+        ("http://shop/?auth%5Btoken%5D=1&a+key=2", "http://shop/?auth%5Btoken%5D=REDACTED&a+key=REDACTED"),
         ("http://shop/sig=1", "http://shop/sig=1"),
         ("http://shop/#a&sig=1", "http://shop/#a&sig=1"),
     ],
 )
 def test_no_credentials_are_shown(url, shown):
     """Neither a user's nor a redacted key's value; what only looks like one stays."""
-    assert _client_span.full_url(httpx.URL(url), _client_span.REDACTED_KEYS | {"mine"}) == shown
+    assert _client_span.full_url(httpx.URL(url), _client_span.REDACTED_KEYS | {"mine", "auth[token]", "a key"}) == shown
 
 
 def test_the_context_goes_out_with_a_copy(sdk):

@@ -460,6 +460,15 @@ def test_a_held_connection_says_what_its_request_is_about(protocol, phase):
     assert held.phase == phase
 
 
+def test_an_upgraded_connection_streams():
+    """Its request's response has no body that anybody would read."""
+    ledger = Ledger()
+    checkout = ledger.post(1.0, "1.1")
+    checkout.phase, checkout.connection.upgraded = c.UNREAD, True
+    [held] = picture(ledger.pool, None, 9.0).held
+    assert held.phase == c.STREAMING
+
+
 def test_a_readings_points_by_metric_are_all_its_points():
     """Numbers and histograms, each under its own metric, in their order; what has none is not there."""
     ledger = Ledger()

@@ -139,7 +139,7 @@ def test_a_plain_request_is_recorded_in_one_go():
     ledger.leave(request, 7.0, 418)
     record(request)
     where = {c.POOL: "pool", c.ADDRESS: "shop", c.PORT: 80}
-    kind = {c.METHOD: c.OTHER, c.ADDRESS: "shop", c.PORT: 80, c.STATUS: 418, c.ERROR: "", c.PROTOCOL: "1.1"}
+    kind = {c.METHOD: c.OTHER, c.ADDRESS: "shop", c.PORT: 80, c.STATUS: 418, c.ERROR: "418", c.PROTOCOL: "1.1"}
     assert recorded == [
         (c.WAIT_TIME, 1.0, where, NO_TRACE),
         (c.USE_TIME, 4.0, where, NO_TRACE),

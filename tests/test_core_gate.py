@@ -1,5 +1,6 @@
 """The gate: steps at the clock's second under one lock, facts after it; what fails there costs nobody else anything."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ledger import target
 from poolscope import _events as e
 from poolscope._gate import Gate
+from poolscope._locks import is_mine, new_lock
 from poolscope._pool import Pool
 from poolscope._records import Checkout
 from poolscope._subscription import Subscription
@@ -19,7 +21,7 @@ def gate():
     made.now, made.log = 1.0, []
 
     def step(*args):
-        assert made._lock.locked()
+        assert made.inside
         made.log.append(args)
         return len(made.log)
 
@@ -68,7 +70,7 @@ def test_a_step_is_given_its_arguments_and_the_second(gate, way):
     gate.now = 5.0
     assert getattr(gate, way)(gate.step, "third") == 3
     assert gate.log == [("first", 5.0), ("second", 2, 5.0), ("third", 5.0)]
-    assert not gate._lock.locked()
+    assert not gate.inside
     assert getattr(gate, way)(gate.step) == 4
 
 
@@ -81,6 +83,37 @@ def test_a_step_that_fails_is_told_once_and_the_next_one_goes_on(gate, way, capl
     assert told(caplog) == [
         ("poolscope", "ERROR", "poolscope: fault in the observer of pool 'pool'; its numbers may be off", True)
     ]
+
+
+def test_a_step_in_the_midst_of_another_is_taken_later(gate):
+    """With the next one, at its second. What is taken where a result is needed at once, is not taken at all."""
+
+    def outer(now):
+        assert gate.inside
+        assert gate.apply(gate.step, "later") is None
+        assert gate.take(gate.step, "never") is None
+        gate.log.append("outer")
+        return now
+
+    assert gate.apply(outer) == 1.0
+    assert (gate.log, gate.inside) == (["outer"], False)
+    gate.now = 7.0
+    gate.apply(gate.step)
+    assert gate.log == ["outer", ("later", 7.0), (7.0,)]
+
+
+def test_a_lock_is_given_again_to_who_holds_it_unless_that_is_not_wanted():
+    """To nobody else meanwhile."""
+    again, once = new_lock(), new_lock(again=False)
+    assert not is_mine(again)
+    with again, once, ThreadPoolExecutor(1) as other:
+        assert is_mine(again)
+        assert again.acquire(blocking=False)
+        again.release()
+        assert not other.submit(is_mine, again).result()
+        assert not other.submit(again.acquire, blocking=False).result()
+        assert not once.acquire(blocking=False)
+    assert not is_mine(again)
 
 
 def test_facts_are_delivered_when_the_lock_is_free(gate):

@@ -13,7 +13,7 @@ from poolscope import _contract as c
 from poolscope._connection_hooks import AsyncConnectionHook, ConnectionHook
 from poolscope._network import AsyncBackendProxy, BackendProxy
 from poolscope._phases import AWAITING_HEADERS, REQUESTING
-from poolscope._records import CURRENT
+from poolscope._records import CURRENT, _nothing
 from poolscope._stream_hooks import AsyncStreamHook, StreamHook
 from poolscope._transitions import ACTIVE, ESTABLISHING, IDLE, RESERVED
 
@@ -150,20 +150,50 @@ def test_a_connection_takes_a_request_as_it_would_without_us(scene, kind):
 @pytest.mark.parametrize("timeouts", [{"pool": 1.0}, None])
 def test_the_timeouts_of_a_request_that_has_a_connection_made_are_noted(scene, kind, timeouts):
     """None of them where it has none."""
-    handle, _ = hooked(kind, scene, Below())
+    handle, _ = hooked(kind, scene, Below(lambda: setattr(scene.connection, "state", ACTIVE)))
     finish(handle(SimpleNamespace(extensions={} if timeouts is None else {"timeout": timeouts})))
     noted = ("take", scene.pool.seen.wanted, timeouts or {})
     assert scene.heard == [noted, ("offer", scene.request, scene.connection)]
 
 
 @CONNECTIONS
-def test_an_answer_before_the_connection_was_seen_ready_makes_it_ready(scene, kind):
-    """And a strangers' request is asked about nothing more."""
-    handle, _ = hooked(kind, scene, Below(lambda: setattr(scene.connection, "state", ESTABLISHING)))
+@pytest.mark.parametrize(
+    ("state", "version", "protocol"),
+    [(ESTABLISHING, b"HTTP/1.1", "1.1"), (RESERVED, b"HTTP/2", "2"), (RESERVED, None, "1.1")],
+)
+def test_an_answer_before_the_connection_was_seen_ready_makes_it_ready(scene, kind, state, version, protocol):
+    """Where nothing was seen of its set-up, that begins with it. A stranger's request is asked about nothing more."""
+    response = SimpleNamespace(extensions={"http_version": version} if version else {})
+
+    def answer():
+        scene.connection.state = state
+        return response
+
+    handle, _ = hooked(kind, scene, Below(answer))
     scene.connection.state = ACTIVE
     CURRENT.set(None)
-    finish(handle("request"))
-    assert scene.heard == [("offer", None, scene.connection), ("opened", scene.connection, "1.1")]
+    assert finish(handle("request")) is response
+    begun = [("apply", scene.pool.connect, None, scene.connection)] if state == RESERVED else []
+    assert scene.heard == [("offer", None, scene.connection), *begun, ("opened", scene.connection, protocol)]
+
+
+@CONNECTIONS
+def test_a_connection_whose_socket_was_never_seen_is_closed_by_the_pools_word(scene, kind):
+    """With the pool's reason; and its request is who began to connect."""
+    handle, close = hooked(kind, scene, Below(lambda: SimpleNamespace(extensions={})))
+    scene.connection.stream, scene.connection.state = _nothing, ACTIVE
+    finish(close())
+    assert scene.heard == [
+        ("apply", scene.slots.detached, scene.connection),
+        ("apply", scene.slots.closed, scene.connection, "a reason"),
+    ]
+    scene.heard.clear()
+    scene.connection.state = RESERVED
+    finish(handle(SimpleNamespace(extensions={})))
+    assert scene.heard[2:] == [
+        ("apply", scene.pool.connect, scene.request, scene.connection),
+        ("opened", scene.connection, "1.1"),
+    ]
 
 
 @CONNECTIONS

@@ -351,7 +351,7 @@ def test_a_reading_is_taken_at_the_moment_of_what_is_to_be_done_with_it(desk):
     done = []
 
     def cut():
-        assert desk.observer._lock.locked()
+        assert desk.observer.inside
         done.append(len(desk.pool.checkouts))
         desk.pool.tallies.whole.checkouts = 7
 
@@ -514,3 +514,32 @@ def test_of_two_that_are_handed_one_idle_connection_the_one_that_writes_has_it(d
     desk.observer.offer(second, connection)
     desk.observer.wrote(second, connection)
     assert (first.state, second.state) == ("offered", "holding")
+
+
+def test_one_that_is_handed_a_second_connection_has_given_the_first_back(desk):
+    """Whoever wraps the pool sent it again."""
+    first, second = desk.idle(0.5), desk.idle(0.5)
+    request = desk.enter()
+    desk.observer.offer(request, first)
+    assert desk.pool.slots.guests == {first: request}
+    first.probe().idle = True
+    desk.now = 2.0
+    desk.observer.offer(request, second)
+    assert (request.connection, first.state, first.holders) == (second, "idle", 0)
+    assert desk.counted(3.0)["requeues", c.LATE] == 1
+
+
+def test_in_the_midst_of_a_step_there_is_a_picture_and_no_request(desk):
+    """What waits to be taken stays; a request that no step can take in is nobody's."""
+    seen, looked = [], []
+    desk.observer.plain = False
+
+    def then():
+        desk.observer.apply(looked.append)
+        seen.extend([desk.enter(), desk.observer.snapshot().taken_at, list(looked)])
+
+    desk.observer.read(then)
+    assert seen == [None, 1.0, []]
+    desk.now = 4.0
+    assert desk.enter() is not None
+    assert looked == [4.0]

@@ -198,6 +198,20 @@ def test_a_thread_that_finds_another_recording_goes_on(desk, monkeypatch):
     assert asked == [False]
 
 
+def test_what_a_recording_itself_measures_waits(desk):
+    """An SDK that makes a request while it records: its facts come with the next batch."""
+    waiting, handlers = [], dict(desk.measured.handlers)
+
+    def nested(fact):
+        if not waiting:
+            waiting.append(desk.queue(BATCH))
+        handlers[type(fact)](fact)
+
+    desk.measured.handlers = dict.fromkeys(handlers, nested)
+    assert desk.queue(BATCH) == BATCH
+    assert waiting == [BATCH]
+
+
 def test_a_fact_that_cannot_be_recorded_leaves_the_queue_usable(desk):
     """The error is the pool's to log."""
     with pytest.raises(KeyError):

@@ -53,7 +53,7 @@ def test_ended_plain_requests_are_counted_once_all_together():
         ("create_time", "81", ""): (1, 0.0),
         ("opened", "81"): 1,
         ("open_connections", "81", "idle", "1.1"): 1,
-        ("request.duration", c.OTHER, "81", 418, "", "1.1"): (1, 1.0),
+        ("request.duration", c.OTHER, "81", 418, "418", "1.1"): (1, 1.0),
         ("busy_time",): 3.625,
     }
     assert (here.requests, here.idle_at, there.requests, there.idle_at) == (3, 6.5, 1, 8.0)
@@ -287,6 +287,33 @@ def test_a_refused_plain_request_goes_on_waiting_plain():
     ledger.pool.withdraw(request, 5.0)
     assert ledger.pool.slots.guests == {other: neighbour}, "it was never the other's"
     assert ledger.counted(6.0)["requeues", c.EARLY] == 2
+
+
+@pytest.mark.parametrize(
+    ("plain", "idle", "collected", "state"),
+    [
+        (True, True, False, "idle"),
+        (False, True, False, "idle"),
+        (True, False, False, "active"),
+        (True, True, True, "active"),
+    ],
+)
+def test_one_that_comes_again_waits_anew(plain, idle, collected, state):
+    """What it had is given back late; the connection is idle again where it says so."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0)
+    request = ledger.guest(1.0, connection) if plain else ledger.hold(1.0, connection)[0]
+    connection.probe().idle = idle
+    if collected:
+        connection.probe = lambda: None
+    ledger.pool.repeat(request, 3.0)
+    assert (request.state, request.connection, request.entered_at, request.plain) == ("waiting", None, 3.0, False)
+    assert (connection.holders, connection.offered, connection.state) == (0, 0, state)
+    counted = ledger.counted(4.0)
+    assert (counted["checkouts",], counted["acquisitions", c.REUSED], counted["requeues", c.LATE]) == (1, 1, 1)
+    assert (counted["pending_requests",], ledger.pool.slots.guests) == (1, {})
+    ledger.pool.repeat(request, 5.0)
+    assert (request.state, request.entered_at) == ("waiting", 3.0)
 
 
 def test_a_plain_requests_socket_that_closes_is_closed_by_it():

@@ -1,6 +1,9 @@
 """The Prometheus sink: what a scrape shows of given readings, sample by sample; who is told, asked and refused."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -223,6 +226,35 @@ def test_sinks_of_one_registry_are_one(registry):
     assert PrometheusSink(other)._backend is not first._backend
     assert registry in _rivals.native_registries
     assert repr(second) == f"PrometheusSink(registry={registry!r})"
+
+
+def test_a_registry_that_was_emptied_gets_its_collector_again(registry):
+    """With the pools that it had; where it is still in, it is not put in twice."""
+    PrometheusSink(registry).attach(Read({(c.CHECKOUTS, WHERE): 1}))
+    PrometheusSink(registry)
+    for collector in list(registry._collector_to_names):
+        registry.unregister(collector)
+    assert list(collected(registry)) == []
+    PrometheusSink(registry)
+    assert list(collected(registry)) == ["http_client_connection_checkouts"]
+
+
+def test_sinks_that_threads_make_at_once_are_one(registry, monkeypatch):
+    """The second waits until the first has put its collector in."""
+    made, begun = [], threading.Barrier(2)
+    make = prometheus._make
+
+    def slowly(*args, **options):
+        with suppress(threading.BrokenBarrierError):
+            begun.wait(0.2)  # the other one would come, too
+        made.append(1)
+        return make(*args, **options)
+
+    monkeypatch.setattr(prometheus, "_make", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(PrometheusSink, [registry] * 2)
+    assert first._backend is second._backend
+    assert made == [1]
 
 
 def test_what_is_no_registry_is_refused():

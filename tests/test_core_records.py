@@ -48,6 +48,17 @@ def test_who_holds_a_connection(state, plain, connected, holds):
     assert one.holds is holds
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "failure"),
+    [("", "", ""), (399, "", ""), (400, "", "400"), (503, "", "503"), (200, "ReadError", "ReadError"), (500, "X", "X")],
+)
+def test_what_a_request_failed_of(status, error, failure):
+    """What ended it; where nothing did, a status that says of an error."""
+    one = Checkout(target(), "GET", 0.0)
+    one.status, one.error = status, error
+    assert one.failure == failure
+
+
 def test_a_new_connection_is_a_slot_and_no_more():
     """Taken at one second by nobody in particular; each has a number of its own."""
     one, other = Connection("tally", 2.5), Connection("tally", 2.5)

@@ -288,6 +288,22 @@ def test_what_was_put_on_a_pool_comes_off_and_nothing_else_does(kind):
     unwatch(pool)
     assert pool.create_connection is own
     assert observer_of(pool) is None
+    unwatch(None)  # what a transport without a pool has
+
+
+@POOLS
+def test_a_pool_that_is_let_go_hears_of_its_connections_ends_alone(kind):
+    """Requests pass them by; a user's own hook stays."""
+    pool = kind()
+    heard = watched(pool)
+    one, others = pool.create_connection(ORIGIN), SimpleNamespace(handle_request=Loud().create_connection)
+    connections_of(pool)[:] = [others, one]
+    before = set(vars(one))
+    unwatch(pool)
+    assert before - set(vars(one)) == {handles(pool)}
+    assert {"close", "aclose"} & set(vars(one))
+    assert (heard.reserved.stranger, others.handle_request.__name__) == (True, "create_connection")
+    heard.defer = lambda *_: None  # it is collected now
 
 
 class Loud:

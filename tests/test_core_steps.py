@@ -383,12 +383,34 @@ def test_an_open_connection_that_is_collected_gives_its_slot_back_and_stays_open
     """Its socket may live on; no slot is freed twice."""
     ledger = Ledger()
     connection = ledger.open(1.0)
+    connection.stream = lambda: None
     ledger.facts()
     ledger.pool.slots.gone(connection, 3.0)
     assert ledger.facts() == []
     seen = ledger.counted(9.0)
     assert (seen["busy_time",], seen["open_connections", "active", "1.1"]) == (2.0, 1)
     assert ("in_use",) not in seen
+
+
+def test_a_slot_that_the_pool_gave_to_another_was_busy_until_then():
+    """It has the connection no more when it makes the next one."""
+    ledger = Ledger()
+    connection = ledger.open(1.0)
+    ledger.kept.discard(id(connection.probe()))
+    ledger.reserve(5.0)
+    assert (connection.in_pool, ledger.counted(5.0)["busy_time",], ledger.pool.slots.in_use) == (False, 4.0, 1)
+
+
+def test_an_open_connection_of_which_no_socket_was_seen_ends_with_it():
+    """Nothing else will tell."""
+    ledger = Ledger()
+    connection = ledger.open(1.0)
+    ledger.facts()
+    ledger.pool.slots.gone(connection, 3.0)
+    assert ledger.facts() == [("ConnectionClosed", 3.0, connection.id, c.DROPPED, 2.0, "1.1", True, 0)]
+    seen = ledger.counted(9.0)
+    assert (seen["busy_time",], seen["closed", c.DROPPED]) == (2.0, 1)
+    assert not {("in_use",), ("open_connections", "active", "1.1")} & seen.keys()
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,20 @@ def test_a_failure_and_a_verdict_stand_on_the_span(sdk, clock):
     assert (judged.name, dict(judged.attributes)) == (c.VERDICT_EVENT, {"cause": c.BURST})
 
 
+def test_an_exception_that_quotes_the_request_is_not_quoted(sdk, clock):
+    """A header's value that is no HTTP stands in the message, and in every exception that this one was raised from."""
+    ours, checkout = made(sdk, clock, own=True)
+    ours.failed(checkout, httpx.LocalProtocolError("Illegal header value b'Bearer key\\n'"))
+    ours.ended(checkout)
+    [event] = sdk.named("request").events
+    assert event.attributes == {
+        "exception.type": "httpx.LocalProtocolError",
+        "exception.message": "not shown: it may quote a header's value",
+        "exception.stacktrace": "",
+        "exception.escaped": "False",
+    }
+
+
 def test_a_trace_of_an_unsampled_span_leaves_no_exemplar(clock):
     """It has no context to point to."""
     one, _ = made(Sdk(sampler=ALWAYS_OFF), clock)

@@ -54,6 +54,8 @@ def test_tracing_looks_for_an_sdk_now_and_then(sdk, monkeypatch):
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: sdk.provider)
     assert tracing.awake(0.5)
     assert tracing.awake(0.5)
+    early = Tracing(trace.ProxyTracerProvider(), mode="spans", until="body")  # the global one, before it was set
+    assert early.awake(0.0)
     off = Tracing(sdk.provider, mode="off", until="body", measuring=lambda: True)
     assert (off.awake(1.0), off.tracer, off.passive) == (True, None, False)
     given = Tracing(sdk.provider, mode="events", until="headers", redact=["mine"])

@@ -151,6 +151,22 @@ def test_a_pool_is_instrumented_once(again, options, told, caplog):
     second = InstrumentedSyncTransport(first if again == "transport" else first.wrapped, **options)
     assert (second.wrapped, second.observer, second._owner) == (first.wrapped, first.observer, first._owner)
     assert [record.getMessage() for record in caplog.records] == [SECOND_TIME] * told
+    InstrumentedSyncTransport(first.wrapped, **options)
+    assert len(caplog.records) == told, "once a pool: there may be a client per request"
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_pool_whose_transports_are_gone_is_instrumented_anew(held):
+    """With nothing open, its sinks have let it go. Where something is, who watched it goes on."""
+    inner, sink = bare(), Sink()
+    first = InstrumentedSyncTransport(inner, name="shop", sinks=[]).observer
+    if held:
+        first.apply(first.pool.reserve, b"http", b"shop", None, set())
+    second = InstrumentedSyncTransport(inner, name="again", sinks=[sink]).observer
+    assert (second is first, observer_of(inner._pool)) == (held, second)
+    assert [pool for pool, _ in sink.pools] == ([] if held else [second])
+    inner._pool.create_connection(httpcore.Origin(b"http", b"shop", 80))
+    assert len(first.pool.slots.taken) == (2 if held else 0), "who watched it before is told no more"
 
 
 def test_a_transport_without_a_pool_is_told_of_once_a_class(caplog, monkeypatch):

@@ -44,6 +44,7 @@ RANK = {module: rank for rank, row in enumerate(LAYERS) for module in row}
 # Where `thing._name` is no private name of httpx or httpcore, though `thing` is not self.
 OWN = {
     ("_locks.py", "_at_fork_reinit"): "of threading's locks; CPython's own modules call it in a forked child",
+    ("_locks.py", "_is_owned"): "of threading's own lock; its `Condition` asks it",
     ("_names.py", "_getframe"): "sys._getframe, the documented way to see a caller",
     ("_foreign.py", "_getframe"): "sys._getframe",
     ("_foreign.py", "_transport"): "of OpenTelemetry's transport, which wraps another",

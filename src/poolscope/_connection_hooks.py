@@ -15,6 +15,8 @@ from poolscope._observer import Observer
 from poolscope._records import CURRENT, Checkout, Connection, error_type
 from poolscope._transitions import ACTIVE, ESTABLISHING, IDLE, RESERVED
 
+_UNREADY = frozenset({RESERVED, ESTABLISHING})
+
 
 class Guide(Protocol):
     """What a connection's hook must be told of the pool. unavailable: the exception that means "not after all"."""
@@ -45,13 +47,25 @@ class _Connection(Hook):
         if not sys.is_finalizing() and hasattr(self, "_connection"):
             self._observer.defer(self._observer.pool.slots.gone, self._connection)
 
+    def let_go(self) -> None:
+        """Let requests pass by from now on."""
+        self._connection.stranger = True
+        self._uncover(self.handles)
+
     def _wanted(self, request: Any) -> None:
         """Note the timeouts of a request that has a connection made for it."""
         self._observer.take(self._observer.pool.seen.wanted, request.extensions.get("timeout", {}))
 
-    def _answered(self) -> None:
-        """Note that there is a response before we saw the connection get ready: the user spoke CONNECT himself."""
-        self._observer.opened(self._connection, "1.1")
+    def _answered(self, checkout: Checkout | None, response: Any) -> None:
+        """Note that there is a response before we saw the connection get ready.
+
+        The user spoke CONNECT himself; or the pool's connections do not use its network backend (httpx-socks), and
+        nothing is seen of their sockets.
+        """
+        observer, connection = self._observer, self._connection
+        if connection.state == RESERVED:
+            observer.apply(observer.pool.connect, checkout, connection)
+        observer.opened(connection, "2" if response.extensions.get("http_version") == b"HTTP/2" else "1.1")
 
     def _broke(self, checkout: Checkout | None, inner: Any, exc: BaseException) -> None:
         observer, connection = self._observer, self._connection
@@ -79,7 +93,10 @@ class _Connection(Hook):
             self._connection.closing = c.POOL_CLOSED
 
     def _closed(self) -> None:
-        self._observer.apply(self._observer.pool.slots.detached, self._connection)
+        observer, connection = self._observer, self._connection
+        observer.apply(observer.pool.slots.detached, connection)
+        if connection.streamless:  # nothing else will tell of it
+            observer.apply(observer.pool.slots.closed, connection, connection.closing)
 
 
 class AsyncConnectionHook(_Connection):
@@ -99,8 +116,8 @@ class AsyncConnectionHook(_Connection):
         except BaseException as exc:
             self._broke(checkout, inner, exc)
             raise
-        if self._connection.state == ESTABLISHING:
-            self._answered()
+        if self._connection.state in _UNREADY:
+            self._answered(checkout, response)
         if checkout is not None and checkout.trace is not None:
             self._observer.tell(checkout, "served")
         return response
@@ -134,8 +151,8 @@ class ConnectionHook(_Connection):
         except BaseException as exc:
             self._broke(checkout, inner, exc)
             raise
-        if self._connection.state == ESTABLISHING:
-            self._answered()
+        if self._connection.state in _UNREADY:
+            self._answered(checkout, response)
         if checkout is not None and checkout.trace is not None:
             self._observer.tell(checkout, "served")
         return response

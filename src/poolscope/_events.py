@@ -148,6 +148,8 @@ class SlotFreed(Event):
 class RequestEnded(Event):
     """A request ended: its body was closed, or it failed. status and error_type are empty where none applies.
 
+    error_type: the `__qualname__` of the exception that ended it, or else a status of 400 or more.
+
     measured_elsewhere: another instrumentation answers for this request's span and duration.
     """
 

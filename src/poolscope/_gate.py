@@ -1,7 +1,8 @@
 """The one lock of a pool, its clock, and the isolation of its sinks.
 
 The lock is a leaf: nothing is called under it but the state machine and an append. Facts are delivered after it is
-released. A finalizer may run anywhere, under the lock too, so finalizers only append to a queue (`defer`).
+released. A finalizer may run anywhere, under the lock too, so finalizers only append to a queue (`defer`), and a step
+that comes in the midst of another in the same thread is taken later: somebody's own finalizer may close a client.
 """
 
 import logging
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from poolscope import _events as e
-from poolscope._locks import new_lock
+from poolscope._locks import is_mine, new_lock
 from poolscope._pool import Pool
 from poolscope._records import Checkout
 from poolscope._subscription import ObservedPool, Sink, Subscription
@@ -47,7 +48,13 @@ class Gate:
         self._faulted = False
 
     def apply(self, step: Callable[..., R], *args: object) -> R | None:
-        """Take one step of the state machine, then tell the sinks. None where the step failed: that is our fault."""
+        """Take one step of the state machine, then tell the sinks. None where the step failed: that is our fault.
+
+        None, too, and the step is taken later, where this thread is in the midst of one.
+        """
+        if self.inside:
+            self.defer(step, *args)
+            return None
         try:
             with self._lock:
                 now = self.clock()
@@ -62,7 +69,9 @@ class Gate:
         return result
 
     def take(self, step: Callable[..., R], *args: object) -> R | None:
-        """Take one step and tell nobody yet: for where the pool's own lock may be held."""
+        """Take one step and tell nobody yet: for where the pool's own lock may be held. None in the midst of one."""
+        if self.inside:
+            return None
         try:
             with self._lock:
                 now = self.clock()
@@ -71,6 +80,11 @@ class Gate:
         except Exception:  # noqa: BLE001 - told once in the log; a request must not pay for it
             self.fault()
             return None
+
+    @property
+    def inside(self) -> bool:
+        """Whether this thread is in the midst of a step: a finalizer or a signal's handler asks."""
+        return is_mine(self._lock)
 
     def defer(self, step: Callable[..., Any], *args: object) -> None:
         """Take one step later, from a finalizer: this takes no lock and may be called anywhere."""

@@ -1,7 +1,9 @@
-"""Locks that a forked child finds free, whoever held them in its parent at that moment.
+"""Locks that a forked child finds free, and that no thread waits for because it holds them itself.
 
-A fork copies memory while other threads are in the middle of something; those threads are not in the child, so a lock
-of theirs would never be given back there, and the child's first request would hang.
+1. A fork copies memory while other threads are in the middle of something; those threads are not in the child, so a
+   lock of theirs would never be given back there, and the child's first request would hang.
+2. The garbage collector and signals run others' code in the middle of ours. A finalizer that closes a client comes to
+   the very lock that this thread holds: so it is given it again, or asks first (`is_mine`).
 """
 
 import os
@@ -12,11 +14,16 @@ from weakref import WeakSet
 _made: WeakSet[Any] = WeakSet()
 
 
-def new_lock() -> threading.Lock:
-    """Make a lock."""
-    lock = threading.Lock()
+def new_lock(*, again: bool = True) -> Any:
+    """Make a lock. again: whether the thread that holds it is given it once more."""
+    lock = threading.RLock() if again else threading.Lock()
     _made.add(lock)
     return lock
+
+
+def is_mine(lock: Any) -> bool:
+    """Whether the running thread holds this lock, one that it is given again."""
+    return lock._is_owned()  # type: ignore[no-any-return]  # noqa: SLF001 - what `threading.Condition` asks it
 
 
 def _free_all() -> None:

@@ -62,6 +62,8 @@ class Observer(Gate):
             checkout = Checkout(request.url, request.method, self.clock())
             self.pool.checkouts.add(checkout)
             return checkout
+        if self.inside:
+            return None  # a step that is taken later gives nobody a request to end
         return self.apply(self.pool.request, request.url, request.method, self.pooled)
 
     def offer(self, checkout: Checkout | None, connection: Connection) -> Checkout | None:
@@ -69,6 +71,8 @@ class Observer(Gate):
         if checkout is None or checkout.ended_at is not None:
             connection.stranger = True
             return None
+        if checkout.connection is not None:  # whoever wraps the pool sends it once more: a transport that retries
+            self.apply(self.pool.repeat, checkout)
         if checkout.method not in BODILESS:
             connection.arm_read()  # a request with a body: sent when the answer is read
         if checkout.plain and connection.plain:
@@ -240,4 +244,5 @@ class Observer(Gate):
             self.pool.losses.look(self.pool.checkouts.copy(), now)
             return look(now)
 
-        return self.look(reconciled)
+        # In the midst of a step it sees what there is: a signal's handler may ask for a picture at any moment.
+        return look(self.clock()) if self.inside else self.look(reconciled)

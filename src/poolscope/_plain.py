@@ -22,8 +22,9 @@ def method_label(method: str) -> str:
 
 
 def request_kind(checkout: Checkout) -> RequestKind:
-    """Give the labels that a plain request's duration is recorded under."""
-    return method_label(checkout.method), checkout.status, "", _PROTOCOL
+    """Give the labels that a request's duration is recorded under."""
+    protocol = _PROTOCOL if checkout.plain else checkout.protocol
+    return method_label(checkout.method), checkout.status, checkout.failure, protocol
 
 
 def serves(checkout: Checkout, connection: Connection) -> bool:

@@ -62,6 +62,16 @@ class Pool(Steps):
         self.admit(checkout, pooled)
         return checkout
 
+    def repeat(self, checkout: Checkout, now: float) -> None:
+        """Begin its wait anew. It had a connection and comes again, because whoever wraps the pool sends it again."""
+        connection = checkout.connection
+        self.engage(checkout, True)
+        self.withdraw(checkout, now)
+        if connection is not None:
+            probe = connection.probe()
+            if probe is not None and probe.is_idle():
+                self.slots.idled(connection, now)
+
     def counted(self) -> list[tuple[Checkout, OriginTally]]:
         """Give the requests under way and where each counts, without those that came in since the pool was settled."""
         return [(checkout, checkout.tally) for checkout in self.checkouts.copy() if checkout.tally is not None]

@@ -13,6 +13,7 @@ from poolscope._tracing import Trace
 from poolscope._transitions import HOLDING, OCCUPIED, RESERVED, WAITING
 
 _ids = count(1)
+_ERRORS_FROM = 400
 
 
 class Probe(Protocol):
@@ -102,6 +103,12 @@ class Checkout:
         self.ended_at: float | None = None
         self.trace: Trace | None = None
 
+    @property
+    def failure(self) -> str:
+        """What goes for error.type: what ended it, or else a status that says of an error."""
+        failed = isinstance(self.status, int) and self.status >= _ERRORS_FROM
+        return self.error or (str(self.status) if failed else "")
+
     def fail(self, exc: BaseException) -> None:
         """Note what ended it."""
         self.error = error_type(exc)
@@ -186,6 +193,11 @@ class Connection:
         stream = self.stream()
         if stream is not None:
             stream.arm_read()
+
+    @property
+    def streamless(self) -> bool:
+        """Whether no socket of it was ever seen."""
+        return self.stream is _nothing
 
     @property
     def occupied(self) -> bool:

@@ -143,11 +143,16 @@ def watch(pool: Any, observer: Observer, flavour: Any, *, asynchronous: bool) ->
 
 
 def unwatch(pool: Any) -> None:
-    """Take our hook off the pool. Connections that were made under it keep reporting until they end."""
+    """Take our hooks off the pool. Connections that were made under them report their end, and no request any more."""
     for name, kind in (("create_connection", Seam), *((one.method, one) for one in (AsyncEntrance, Entrance))):
         hook = _hook(pool, name)
         if isinstance(hook, kind):
             hook.remove()
+    for connection in getattr(pool, "connections", ()):  # a transport without a pool has none
+        for handles in (AsyncConnectionHook.handles, ConnectionHook.handles):
+            hook = _hook(connection, handles)
+            if isinstance(hook, AsyncConnectionHook | ConnectionHook):
+                hook.let_go()
 
 
 def transports_of(client: Any) -> Iterator[tuple[Any, str, Callable[[Any], None]]]:

@@ -8,13 +8,13 @@ import logging
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 from poolscope._flavour import Flavour, root_of
 from poolscope._names import file_of_caller, granted, name_of_caller
 from poolscope._observer import Observer
 from poolscope._pool import Pool
-from poolscope._seams import limits_of, missing_names, observer_of, pool_of, watch
+from poolscope._seams import limits_of, missing_names, observer_of, pool_of, unwatch, watch
 from poolscope._seen import ENDED
 from poolscope._snapshot import PoolSnapshot
 from poolscope._subscription import Sink
@@ -28,6 +28,7 @@ logger = logging.getLogger("poolscope")
 
 _OWN_OPTIONS = ("name", "sinks", *Options.__dataclass_fields__)
 _told: set[type] = set()
+_shared: WeakSet[Observer] = WeakSet()
 
 
 class Setup:
@@ -96,7 +97,9 @@ class Setup:
         return transport
 
     def _share(self, name: str | None, sinks: Sequence[Sink] | None) -> None:
-        if sinks is not None or name not in (None, self._observer.name):
+        given = sinks is not None or name not in (None, self._observer.name)
+        if given and self._observer not in _shared:
+            _shared.add(self._observer)  # once: one transport may serve a client per request
             message = "poolscope: pool %r is instrumented already; the name and sinks given a second time are not used"
             logger.warning(message, self._observer.name)
 
@@ -105,6 +108,10 @@ class Setup:
         if pool is not None:
             self._check(pool)
             known = observer_of(pool)
+            if known is not None and not known.owned and known.at_rest:
+                # Its last transport is gone, and with nothing open the sinks have let it go, or will.
+                unwatch(pool)
+                known = None
             if known is not None:
                 self._observer = known
                 self._share(name, checked)

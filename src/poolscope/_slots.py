@@ -214,6 +214,8 @@ class Slots:
 
     def gone(self, connection: Connection, now: float) -> None:
         """Note that the pool's object for the connection was collected."""
+        if connection.streamless:
+            self.closed(connection, c.DROPPED, now)
         if connection.state == ESTABLISHING:
             self.failed(connection, c.DROPPED, now)
         self.detached(connection, now)

@@ -156,7 +156,8 @@ def _oldest_first(slots: list[HeldConnection]) -> tuple[HeldConnection, ...]:
 
 
 def _held(checkout: Checkout, connection: Connection, now: float) -> HeldConnection:
-    phase = phase_of(checkout.phase, checkout.method, connection.state, connection.protocol)
+    noted = c.STREAMING if connection.upgraded else checkout.phase  # nobody reads the body of an upgrade's response
+    phase = phase_of(noted, checkout.method, connection.state, connection.protocol)
     return _row(checkout, connection, phase, now - checkout.offered_at)
 
 

@@ -10,7 +10,7 @@ Every step is called with the pool's lock held and the current monotonic second 
 from poolscope import _contract as c
 from poolscope import _events as e
 from poolscope._journal import Journal
-from poolscope._plain import method_label, serves
+from poolscope._plain import method_label, request_kind, serves
 from poolscope._records import Checkout, Connection
 from poolscope._slots import Slots
 from poolscope._tallies import Tallies
@@ -203,7 +203,7 @@ class Steps:
             self._give_up(checkout, tally, timed_out, now)
         self.checkouts.discard(checkout)
         seconds = now - checkout.started_at
-        kind, durations = tally.request((checkout.method, checkout.status, checkout.error, checkout.protocol))
+        kind, durations = tally.request(request_kind(checkout))
         durations.observe(seconds)
         if self.journal.wanted[e.RequestEnded]:
             self.journal.post(e.RequestEnded, tally, now, *kind, seconds, checkout.measured_elsewhere)

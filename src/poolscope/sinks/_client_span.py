@@ -7,6 +7,7 @@
 import re
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import unquote_plus
 from weakref import ref
 
 from opentelemetry.context import Context
@@ -24,7 +25,6 @@ REDACTED_KEYS = frozenset({"AWSAccessKeyId", "Signature", "sig", "X-Goog-Signatu
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 """A scheme's port, where a URL gives none."""
 
-_ERRORS_FROM = 400
 _PARAMETER = re.compile(r"(?P<before>[?&])(?P<key>[^=&#]*)=(?P<value>[^&#]*)")
 
 
@@ -81,13 +81,11 @@ def full_url(url: Any, redacted: frozenset[str]) -> str:
     if url.userinfo:
         url = url.copy_with(username="REDACTED", password="REDACTED")  # noqa: S106 - that is the point
     text = str(url)
-    if url.query and any(key in text for key in redacted):
-        return _PARAMETER.sub(lambda found: _redact(found, redacted), text)
-    return text
+    return _PARAMETER.sub(lambda found: _redact(found, redacted), text) if url.query else text
 
 
 def _redact(found: re.Match[str], redacted: frozenset[str]) -> str:
-    return f"{found['before']}{found['key']}=REDACTED" if found["key"] in redacted else found[0]
+    return f"{found['before']}{found['key']}=REDACTED" if unquote_plus(found["key"]) in redacted else found[0]
 
 
 def carrying(request: Any, context: Context) -> Any:
@@ -113,18 +111,13 @@ def redirected() -> None:
 
 def finish(span: Span, checkout: Checkout, attributes: dict[str, AttributeValue]) -> None:
     """End the client span with what became of its request. attributes: what else is known of it."""
-    error = checkout.error
     if checkout.status != "":
         attributes["http.response.status_code"] = checkout.status
-        if not error and isinstance(checkout.status, int) and checkout.status >= _ERRORS_FROM:
-            error = str(checkout.status)
-            span.set_status(StatusCode.ERROR)
     if checkout.protocol:
         attributes["network.protocol.version"] = checkout.protocol
-    if error:
-        attributes["error.type"] = error
-        if checkout.error:
-            span.set_status(StatusCode.ERROR, checkout.error)
+    if checkout.failure:
+        attributes["error.type"] = checkout.failure
+        span.set_status(StatusCode.ERROR, checkout.error or None)
     peer = None if checkout.connection is None else checkout.connection.peer
     attributes.update(peer_attributes(peer))
     span.set_attributes(attributes)

@@ -25,5 +25,9 @@ def readers_of(meter_provider: Any) -> Iterable[Any]:
 
 def serves(meter_provider: Any, registry: Any) -> bool:
     """Whether a Prometheus reader of this provider is in this registry."""
-    collectors = getattr(registry, "_collector_to_names", {})
-    return any(getattr(reader, "_collector", None) in collectors for reader in readers_of(meter_provider))
+    return any(collects(registry, getattr(reader, "_collector", None)) for reader in readers_of(meter_provider))
+
+
+def collects(registry: Any, collector: Any) -> bool:
+    """Whether this collector is in this registry."""
+    return collector in getattr(registry, "_collector_to_names", {})

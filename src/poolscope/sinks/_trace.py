@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _HANDOVER_SECONDS = 0.001
 """A wait that is shorter is the hand-over itself, also in a pool that is full."""
 _REDIRECTS = range(300, 400)
+_NOT_SHOWN = {"exception.message": "not shown: it may quote a header's value", "exception.stacktrace": ""}
+"""What is recorded of an exception that says which of the request's own bytes are no HTTP."""
 
 
 class Trace:
@@ -132,7 +134,8 @@ class Trace:
     def failed(self, checkout: Checkout, exc: BaseException) -> None:  # noqa: ARG002 - the protocol's
         """Record what ended the request."""
         if self._own:
-            self.span.record_exception(exc)
+            quotes = error_type(exc) == "LocalProtocolError"
+            self.span.record_exception(exc, _NOT_SHOWN if quotes else None)
 
     def ended(self, checkout: Checkout) -> None:
         """End the client span, where it is ours."""

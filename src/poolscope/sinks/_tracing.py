@@ -78,7 +78,9 @@ class Tracing:
     def _find(self) -> None:
         if self.mode == "off":
             return
-        provider = trace.get_tracer_provider() if self._given is None else self._given
+        provider = self._given
+        if provider is None or isinstance(provider, trace.ProxyTracerProvider):  # which stands for the global one
+            provider = trace.get_tracer_provider()
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
             return
         self.tracer = provider.get_tracer("poolscope", schema_url=_client_span.SCHEMA)

@@ -206,7 +206,8 @@ class _Measured(Subscription):
             self.handlers[Checkout] = PlainRecorder(backend.histograms, pool)
         self._backend = backend
         self._due: list[Event | Checkout] = []
-        self._recording = new_lock()
+        # Not again: an SDK that records may make a request, and what that measures waits in the queue.
+        self._recording = new_lock(again=False)
         self._taking = new_lock()
 
     def flush(self) -> None:

@@ -31,6 +31,7 @@ from poolscope.sinks.opentelemetry import providers_in_use
 logger = logging.getLogger("poolscope")
 
 _shared: "WeakKeyDictionary[CollectorRegistry, Any]" = WeakKeyDictionary()
+_lock = new_lock()
 
 
 class PrometheusSink:
@@ -49,10 +50,13 @@ class PrometheusSink:
         if any(_rivals.serves(provider, registry) for provider in providers_in_use()):
             raise ValueError(_rivals.MESSAGE)
         self._registry = registry
-        backend = _shared.get(registry)
-        if backend is None:
-            backend = _shared[registry] = _make(registry, opt_in=opt_in)
-            _rivals.native_registries.add(registry)
+        with _lock:
+            backend = _shared.get(registry)
+            if backend is None:
+                backend = _shared[registry] = _make(registry, opt_in=opt_in)
+                _rivals.native_registries.add(registry)
+            elif isinstance(backend, PoolCollector) and not _rivals.collects(registry, backend):
+                registry.register(backend)  # somebody has emptied the registry meanwhile
         self._backend = backend
 
     def __repr__(self) -> str:

@@ -1,0 +1,229 @@
+"""Callers with ways of their own: a transport that retries, a client instrumented anew, code in the midst of ours.
+
+All on real sockets. What must hold is that the numbers balance, that no slot counts as lost, and that nobody waits for
+himself.
+"""
+
+import gc
+import importlib
+import signal
+import threading
+
+import anyio
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from driving import kits
+from harness import Server, refused_port
+from observing import imbalances, scrape
+from poolscope import InstrumentedSyncTransport, PrometheusSink, instrument, uninstrument
+from poolscope import _contract as c
+
+
+def retrying(kit, attempts):
+    """Give a user's transport that sends a request to each of these URLs, and answers with the last one's response."""
+
+    def begin(request, url):
+        return kit.http.Request("GET", url, extensions=request.extensions)
+
+    class Retrying(kit.http.HTTPTransport):
+        def handle_request(self, request):
+            for url in attempts[:-1]:
+                try:
+                    response = super().handle_request(begin(request, url))
+                except kit.http.ConnectError:
+                    continue
+                response.read()
+                response.close()
+            return super().handle_request(begin(request, attempts[-1]))
+
+    class AsyncRetrying(kit.http.AsyncHTTPTransport):
+        async def handle_async_request(self, request):
+            for url in attempts[:-1]:
+                try:
+                    response = await super().handle_async_request(begin(request, url))
+                except kit.http.ConnectError:
+                    continue
+                await response.aread()
+                await response.aclose()
+            return await super().handle_async_request(begin(request, attempts[-1]))
+
+    return Retrying() if kit.colour == "sync" else AsyncRetrying()
+
+
+async def ask(kit, client, url="http://asked.test/"):
+    """GET it, and give the response unclosed."""
+    request = client.build_request("GET", url)
+    return client.send(request, stream=True) if kit.colour == "sync" else await client.send(request, stream=True)
+
+
+async def end(kit, thing):
+    """Close a response or a client."""
+    thing.close() if kit.colour == "sync" else await thing.aclose()
+
+
+def run(kit, main):
+    anyio.run(main, backend="asyncio" if kit.colour == "sync" else kit.colour)
+
+
+@kits()
+@pytest.mark.parametrize("first", ["answers", "another origin answers", "refuses"])
+def test_a_transport_that_sends_again_waits_again(kit, first, caplog):
+    """On one connection, on two, and after one that could not be made; no slot is taken for lost meanwhile."""
+    seen = []
+    with Server() as server, Server() as other, refused_port() as nobody:
+        port = {"answers": server.port, "another origin answers": other.port, "refuses": nobody}[first]
+        inner = retrying(kit, [f"http://127.0.0.1:{port}/", server.url()])
+
+        async def main():
+            client = (kit.http.Client if kit.colour == "sync" else kit.http.AsyncClient)(transport=inner)
+            instrument(client, name="pool", sinks=[PrometheusSink(kit.registry)])
+            for _ in range(4):
+                response = await ask(kit, client)
+                for _ in range(2):
+                    assert kit.scrape()(c.ORPHANED) == 0
+                assert (kit.scrape()(c.IN_USE), kit.scrape()(c.CHECKED_OUT)) == (1, 1)
+                await (response.aread() if kit.colour != "sync" else anyio.to_thread.run_sync(response.read))
+                await end(kit, response)
+                assert (kit.scrape()(c.IN_USE), kit.scrape()(c.CHECKED_OUT)) == (0, 0)
+            for _ in range(3):  # plain again, each one
+                response = await ask(kit, client)
+                await (response.aread() if kit.colour != "sync" else anyio.to_thread.run_sync(response.read))
+                await end(kit, response)
+            await end(kit, client)
+
+        run(kit, main)
+        seen = kit.scrape()
+    assert (seen(c.CHECKOUTS), seen(c.REQUEUES, stage=c.LATE), seen(c.USE_TIME, "_count")) == (7, 7, 7)
+    assert seen(c.OPEN_CONNECTIONS) == seen(c.PENDING) == seen(c.IN_USE) == 0
+    assert "lost a slot" not in caplog.text
+
+
+@kits()
+def test_a_client_that_is_instrumented_anew_counts_under_its_new_name(kit):
+    """Connections of the first time report their end to the first pool, and no request to either."""
+    with Server() as server:
+
+        async def main():
+            client = (kit.http.Client if kit.colour == "sync" else kit.http.AsyncClient)()
+            sinks = [PrometheusSink(kit.registry)]
+            for name in ("first", "second"):
+                instrument(client, name=name, sinks=sinks)
+                for _ in range(3):
+                    response = await ask(kit, client, server.url())
+                    kit.scrape()
+                    await (response.aread() if kit.colour != "sync" else anyio.to_thread.run_sync(response.read))
+                    await end(kit, response)
+                    assert kit.scrape()(c.IN_USE) == 0
+                if name == "first":
+                    uninstrument(client)
+            await end(kit, client)
+
+        run(kit, main)
+    seen = kit.scrape()
+    assert [seen(c.CHECKOUTS, name=name) for name in ("first", "second")] == [3, 3]
+    assert [seen(c.REQUEST_DURATION, "_count")] == [6]
+    assert [seen(c.CLOSED, name=name) for name in ("first", "second")] == [1, 0]
+
+
+def elsewhere(kit):
+    """Give a transport whose pool's connections open their sockets by themselves, as httpx-socks' do."""
+    sync = kit.colour == "sync"
+    core = importlib.import_module("httpcore2" if kit.newer_core else "httpcore")
+    below = core.ConnectionPool if sync else core.AsyncConnectionPool
+    connection = core.HTTPConnection if sync else core.AsyncHTTPConnection
+
+    class Pool(below):
+        def create_connection(self, origin):
+            return connection(origin=origin, keepalive_expiry=5.0)
+
+    transport = kit.http.HTTPTransport() if sync else kit.http.AsyncHTTPTransport()
+    transport._pool = Pool(max_connections=2, max_keepalive_connections=2)
+    return transport
+
+
+@kits()
+def test_a_pool_whose_sockets_are_not_seen_says_who_has_them_all_the_same(kit):
+    """Made with its first answer, idle between requests, closed by the pool, or dropped with what it gave up."""
+
+    def script(peer):
+        for count, _ in enumerate(peer.requests()):
+            peer.respond(200, b"ok", [("connection", "close")] if count == 2 else [])
+            if count == 2:
+                return
+
+    with Server(script) as server:
+
+        async def main():
+            client = (kit.http.Client if kit.colour == "sync" else kit.http.AsyncClient)(transport=elsewhere(kit))
+            instrument(client, name="pool", sinks=[PrometheusSink(kit.registry)])
+            for _ in range(4):
+                response = await ask(kit, client, server.url())
+                assert (kit.scrape()(c.IN_USE), kit.scrape()(c.CHECKED_OUT)) == (1, 1)
+                await (response.aread() if kit.colour != "sync" else anyio.to_thread.run_sync(response.read))
+                await end(kit, response)
+                assert kit.scrape()(c.IN_USE) == 0
+            gc.collect()
+            seen = kit.scrape()
+            assert (seen(c.OPENED), seen(c.OPEN_CONNECTIONS)) == (2, 1)
+            await end(kit, client)
+
+        run(kit, main)
+    seen = kit.scrape()
+    assert (seen(c.ACQUISITIONS, source=c.NEW), seen(c.ACQUISITIONS, source=c.REUSED)) == (2, 2)
+    assert seen.reasons() == {c.DROPPED: 1, c.POOL_CLOSED: 1}
+
+
+class Wrapper:
+    """What an SDK makes of a client: collected, it closes it. A cycle, so the garbage collector decides when."""
+
+    def __init__(self, client):
+        self.client, self.itself = client, self
+
+    def __del__(self):
+        self.client.close()
+
+
+def within(seconds, call):
+    """Run a call in a thread; it must end."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), "it waits for itself"
+
+
+def test_a_client_that_is_closed_by_a_finalizer_in_the_midst_of_a_look_is_closed_after_it():
+    """The garbage collector runs where it likes, under the pool's lock, too: nobody waits, and the close is counted."""
+    registry = CollectorRegistry()
+    with Server() as server:
+        transport = InstrumentedSyncTransport(name="pool", sinks=[PrometheusSink(registry)])
+        wrapper = Wrapper(httpx.Client(transport=transport))
+        wrapper.client.get(server.url())
+        wrapper.client.stream("GET", server.url()).__enter__()  # a socket that closes in the midst of it, too
+        del wrapper
+        within(20, lambda: transport.observer.read(gc.collect))
+        seen = scrape(registry)
+    assert imbalances(seen) == []
+    assert (seen(c.OPEN_CONNECTIONS), seen(c.POOLS), seen(c.IN_USE)) == (0, 0, 0)
+    assert sum(seen.reasons().values()) == seen(c.OPENED)
+
+
+def test_a_signals_handler_may_ask_for_a_picture_at_any_moment():
+    """And send a request, which is not counted then: what it would be told of is in the midst of something."""
+    pictures = []
+    with Server() as server, httpx.Client() as client:
+        transport = instrument(client, name="pool", sinks=[])._transport
+        client.get(server.url())
+
+        def handler(*_):
+            pictures.append(transport.snapshot())
+            pictures.append(client.get(server.url()).status_code)
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        try:
+            transport.observer.read(lambda: signal.raise_signal(signal.SIGUSR1))
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        assert (pictures[0].idle, pictures[1]) == (1, 200)
+        assert transport.snapshot().at_rest
