@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from poolscope.alerts.forms import prometheus
@@ -75,15 +76,22 @@ def _config(metrics_port: int, manager: str, settings: Settings) -> str:
 
 @contextlib.contextmanager
 def _process(command: list[str], address: str) -> Iterator[None]:
-    # A session of its own: the terminal's Ctrl-C is for the demo alone.
-    with subprocess.Popen(  # noqa: S603  # found on PATH, with options of our own
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
+    # In another thread: a signal raises in this one, and must not do so between a process's birth and our having it.
+    with ThreadPoolExecutor(1) as starter:
+        started = starter.submit(_start, command)
         try:
-            _await(process, command[0], address)
+            _await(started.result(), command[0], address)
             yield
         finally:
-            process.terminate()
+            with started.result() as process:
+                process.terminate()
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    # A session of its own: the terminal's Ctrl-C is for the demo alone.
+    return subprocess.Popen(  # noqa: S603  # found on PATH, with options of our own
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def _await(process: subprocess.Popen[bytes], name: str, address: str) -> None:
