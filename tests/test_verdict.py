@@ -318,8 +318,8 @@ def test_the_holder_is_found_in_the_program(kit):
 
 @kits(colours=["asyncio"])
 def test_the_search_for_holders_is_bounded(kit, monkeypatch):
-    """When its time is up, the verdict does without the place."""
-    monkeypatch.setattr("poolscope.diagnosis._places._MOST_SECONDS", 0.0)
+    """Past so many frames the verdict does without the place."""
+    monkeypatch.setattr("poolscope.diagnosis._places._MOST_FRAMES_IN_ALL", 0)
     found = []
     with Server(held) as server:
 

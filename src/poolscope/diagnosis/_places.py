@@ -10,7 +10,6 @@ Two ways, neither of which a warm request pays for unless it is asked to:
 import asyncio
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from types import CoroutineType, FrameType
 from typing import Any
@@ -23,13 +22,12 @@ _HTTP = frozenset({"poolscope", "httpx", "httpx2", "httpcore", "httpcore2"})
 _LOOPS = frozenset({"anyio", "asyncio", "concurrent", "contextlib", "sniffio", "threading", "trio"})
 _PASSED = _HTTP | _LOOPS
 """Top-level modules whose lines are not the program's."""
-_MOST_SECONDS = 0.005
-"""So much of the processor stacks are looked at for: everything else stands still meanwhile.
-
-Not by the clock: on a busy machine this thread may lose the processor for longer before it has looked at one. To list
-the tasks comes before it: some microseconds for each ten.
-"""
 _MOST_FRAMES = 100
+"""Of one stack."""
+_MOST_FRAMES_IN_ALL = 3000
+"""Some 5 ms, in which all else stands still. No clock says it: a busy machine, or a pass of the garbage collector,
+would end the search before it has looked at one stack.
+"""
 
 
 def note(checkout: Checkout) -> None:
@@ -46,11 +44,12 @@ def find(wanted: set[Checkout]) -> None:
         tasks = asyncio.all_tasks()
     except RuntimeError:  # no loop of asyncio runs here
         return
-    until = time.thread_time() + _MOST_SECONDS
+    left = _MOST_FRAMES_IN_ALL
     for task in tasks:
-        if not missing or time.thread_time() > until:
+        if not missing or left <= 0:
             return
         stack, runner = _stack(task), f"task {task.get_name()!r}"
+        left -= len(stack)
         for index, frame in enumerate(stack):
             checkout = reading.get(frame) or _checkout_of(frame)
             if checkout in missing:
