@@ -24,8 +24,8 @@ _PASSED = _HTTP | _LOOPS
 """Top-level modules whose lines are not the program's."""
 _MOST_FRAMES = 100
 """Of one stack."""
-_MOST_FRAMES_IN_ALL = 3000
-"""Some 5 ms, in which all else stands still. No clock says it: a busy machine, or a pass of the garbage collector,
+_MOST_FRAMES_IN_ALL = 1000
+"""Some 2 ms, in which all else stands still. No clock says it: a busy machine, or a pass of the garbage collector,
 would end the search before it has looked at one stack.
 """
 
