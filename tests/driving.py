@@ -94,6 +94,27 @@ class Kit:
     def __repr__(self) -> str:
         return f"{self.flavour}-{self.colour}"
 
+    @property
+    def backend(self) -> str:
+        """The event loop that stories run in, those of a sync client, too."""
+        return "asyncio" if self.colour == "sync" else self.colour
+
+    @property
+    def client_class(self):
+        return self.http.Client if self.colour == "sync" else self.http.AsyncClient
+
+    @property
+    def bare_class(self):
+        """The flavour's own transport."""
+        return self.http.HTTPTransport if self.colour == "sync" else self.http.AsyncHTTPTransport
+
+    @property
+    def transport_class(self):
+        return self.ours.InstrumentedSyncTransport if self.colour == "sync" else self.ours.InstrumentedTransport
+
+    def driver_of(self, client, transport):
+        return (SyncDriver if self.colour == "sync" else AsyncDriver)(client, transport)
+
     def scrape(self) -> Exposition:
         seen = scrape(self.registry)
         assert imbalances(seen) == []
@@ -106,14 +127,11 @@ class Kit:
 
     @asynccontextmanager
     async def driver(self, *, name="pool", timeout=10.0, client_options=None, **options):
-        sync = self.colour == "sync"
-        transport_class = self.ours.InstrumentedSyncTransport if sync else self.ours.InstrumentedTransport
-        client_class = self.http.Client if sync else self.http.AsyncClient
         if isinstance(options.get("proxy"), str):
             options["proxy"] = self.http.Proxy(options["proxy"])  # httpx 0.25's transport takes no string
-        transport = transport_class(name=name, sinks=[PrometheusSink(self.registry), *self.sinks], **options)
-        client = client_class(transport=transport, timeout=timeout, **(client_options or {}))
-        driver = (SyncDriver if sync else AsyncDriver)(client, transport)
+        transport = self.transport_class(name=name, sinks=[PrometheusSink(self.registry), *self.sinks], **options)
+        client = self.client_class(transport=transport, timeout=timeout, **(client_options or {}))
+        driver = self.driver_of(client, transport)
         try:
             yield driver
         finally:
@@ -126,7 +144,7 @@ class Kit:
             async with self.driver(**options) as driver:
                 await story(driver)
 
-        anyio.run(main, backend="asyncio" if self.colour == "sync" else self.colour)
+        anyio.run(main, backend=self.backend)
         return self.scrape()
 
 

@@ -299,6 +299,6 @@ def test_a_connection_that_nobody_closed_is_named(kit):
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
-            anyio.run(main, backend="asyncio" if kit.colour == "sync" else kit.colour)
+            anyio.run(main, backend=kit.backend)
             gc.collect()
         assert kit.scrape().reasons() == {c.DROPPED: 1}

@@ -228,7 +228,7 @@ def test_a_pool_works_again_after_it_was_closed(kit):
             assert seen(c.POOLS_OPENED) == 1
             client.close() if sync else await client.aclose()
 
-        anyio.run(main, backend="asyncio" if kit.colour == "sync" else kit.colour)
+        anyio.run(main, backend=kit.backend)
         assert kit.scrape().reasons() == {c.POOL_CLOSED: 2}
 
 

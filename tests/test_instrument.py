@@ -13,18 +13,6 @@ from poolscope import PrometheusSink, instrument, uninstrument
 from poolscope import _contract as c
 
 
-def client_of(kit, **options):
-    return (kit.http.Client if kit.colour == "sync" else kit.http.AsyncClient)(**options)
-
-
-def bare_of(kit, **options):
-    return (kit.http.HTTPTransport if kit.colour == "sync" else kit.http.AsyncHTTPTransport)(**options)
-
-
-def ours_of(kit):
-    return kit.ours.InstrumentedSyncTransport if kit.colour == "sync" else kit.ours.InstrumentedTransport
-
-
 def drive(kit, client, *urls):
     """Get these URLs one after the other, then close the client; give the status codes."""
 
@@ -36,7 +24,7 @@ def drive(kit, client, *urls):
         client.close() if kit.colour == "sync" else await client.aclose()
         return codes
 
-    return anyio.run(main, backend="asyncio" if kit.colour == "sync" else kit.colour)
+    return anyio.run(main, backend=kit.backend)
 
 
 @kits()
@@ -44,10 +32,10 @@ def test_a_client_is_instrumented_with_its_mounts_and_its_proxy(kit):
     """The main transport and each mount are wrapped, a mount that says 'none' stays; twice is once."""
     with Server() as server, Server() as mounted, HttpProxy() as proxy:
         mounts = {
-            f"http://127.0.0.1:{mounted.port}": bare_of(kit),
+            f"http://127.0.0.1:{mounted.port}": kit.bare_class(),
             "all://nowhere.invalid": None,
         }
-        client = client_of(kit, proxy=proxy.url, mounts=mounts)
+        client = kit.client_class(proxy=proxy.url, mounts=mounts)
         sinks = [PrometheusSink(kit.registry)]
         assert instrument(instrument(client, name="shop", sinks=sinks), name="again", sinks=sinks) is client
         assert drive(kit, client, server.url(), mounted.url()) == [200, 200]
@@ -63,7 +51,7 @@ def test_a_client_is_instrumented_with_its_mounts_and_its_proxy(kit):
 def test_an_instrumented_client_gets_its_own_transports_back(kit):
     """uninstrument leaves the very objects that were there, and nothing is counted any more."""
     with Server() as server:
-        client = client_of(kit)
+        client = kit.client_class()
         transport = client._transport
         pool = transport._pool
         instrument(client, name="shop", sinks=[PrometheusSink(kit.registry)])
@@ -82,14 +70,14 @@ def test_a_client_that_has_connections_is_counted_from_then_on(kit):
     with Server() as server:
 
         async def main():
-            client = client_of(kit)
+            client = kit.client_class()
             sync = kit.colour == "sync"
             client.get(server.url()) if sync else await client.get(server.url())
             instrument(client, name="shop", sinks=[PrometheusSink(kit.registry)])
             client.get(server.url()) if sync else await client.get(server.url())
             client.close() if sync else await client.aclose()
 
-        anyio.run(main, backend="asyncio" if kit.colour == "sync" else kit.colour)
+        anyio.run(main, backend=kit.backend)
         assert server.accepted == 1
     seen = kit.scrape()
     assert seen(c.ACQUISITIONS, source=c.REUSED) == seen(c.USE_TIME, "_count") == 1
@@ -100,16 +88,16 @@ def test_a_client_that_has_connections_is_counted_from_then_on(kit):
 def test_a_given_transport_is_wrapped_and_wrapped_again_is_wrapped_once(kit, caplog):
     """Two wrappers of one transport, and a wrapper of a wrapper, share one instrumentation, and say so once."""
     with Server() as server:
-        bare = bare_of(kit, limits=kit.limits(7, 3))
+        bare = kit.bare_class(limits=kit.limits(7, 3))
         sinks = [PrometheusSink(kit.registry)]
-        first = ours_of(kit)(bare, name="shop", sinks=sinks)
-        second = ours_of(kit)(bare, name="other", sinks=sinks)
-        third = ours_of(kit)(second, name="third", sinks=sinks)
+        first = kit.transport_class(bare, name="shop", sinks=sinks)
+        second = kit.transport_class(bare, name="other", sinks=sinks)
+        third = kit.transport_class(second, name="third", sinks=sinks)
         assert first.snapshot() == second.snapshot() == third.snapshot()
         assert [record.getMessage() for record in caplog.records] == [
             "poolscope: pool 'shop' is instrumented already; the name and sinks given a second time are not used"
         ]
-        assert drive(kit, client_of(kit, transport=third), server.url()) == [200]
+        assert drive(kit, kit.client_class(transport=third), server.url()) == [200]
     seen = kit.scrape()
     assert seen(c.CHECKOUTS) == seen(c.OPENED) == seen(c.POOLS_OPENED) == 1
     assert (seen(c.MAX), seen(c.IDLE_MAX)) == (7, 3)
@@ -127,8 +115,8 @@ def test_a_transport_without_a_pool_is_measured_by_whole_requests(kit, caplog):
 
     with caplog.at_level(logging.WARNING, "poolscope"):
         for _ in range(2):
-            transport = ours_of(kit)(Mock(handler), name="mock", sinks=[PrometheusSink(kit.registry)])
-            assert drive(kit, client_of(kit, transport=transport), "http://shop.invalid/") == [204]
+            transport = kit.transport_class(Mock(handler), name="mock", sinks=[PrometheusSink(kit.registry)])
+            assert drive(kit, kit.client_class(transport=transport), "http://shop.invalid/") == [204]
     assert [record.getMessage() for record in caplog.records] == [
         "poolscope: Mock has no connection pool that can be seen; only whole requests are measured"
     ]
@@ -146,8 +134,8 @@ def test_an_asgi_transport_is_measured_by_whole_requests(kit):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"ok"})
 
-    transport = ours_of(kit)(kit.http.ASGITransport(app), sinks=[PrometheusSink(kit.registry)])
-    assert drive(kit, client_of(kit, transport=transport), "http://shop.invalid/") == [200]
+    transport = kit.transport_class(kit.http.ASGITransport(app), sinks=[PrometheusSink(kit.registry)])
+    assert drive(kit, kit.client_class(transport=transport), "http://shop.invalid/") == [200]
     assert kit.scrape()(c.REQUEST_DURATION, "_count", status_code="200") == 1
 
 
@@ -157,7 +145,7 @@ def test_a_dropped_client_goes_at_once(kit):
     gc.collect()
     gc.disable()
     try:
-        transport = ours_of(kit)(name="shop", sinks=[PrometheusSink(kit.registry)])
+        transport = kit.transport_class(name="shop", sinks=[PrometheusSink(kit.registry)])
         pool = weakref.ref(transport._pool)
         del transport
         assert pool() is None
@@ -172,17 +160,17 @@ def test_an_unnamed_pool_is_called_after_who_made_it(kit):
     """The module and function; past twenty such names it is `default`, and past a hundred given ones `_OTHER`."""
 
     def make_client():
-        return ours_of(kit)(sinks=[], verify=False)
+        return kit.transport_class(sinks=[], verify=False)
 
     assert make_client().snapshot().name.endswith("who_made_it.<locals>.make_client")
     names = set()
     for number in range(30):
-        scope = {"make": ours_of(kit)}
+        scope = {"make": kit.transport_class}
         exec(f"def maker_{number}(): return make(sinks=[], verify=False)", scope | {"__name__": "shop"}, scope)
         names.add(scope[f"maker_{number}"]().snapshot().name)
     assert len(names) == 20
     assert "default" in names
-    given = {ours_of(kit)(name=f"tenant {n}", sinks=[], verify=False).snapshot().name for n in range(150)}
+    given = {kit.transport_class(name=f"tenant {n}", sinks=[], verify=False).snapshot().name for n in range(150)}
     assert len(given) == 101
     assert c.OTHER in given
 

@@ -4,6 +4,7 @@ All on real sockets. What must hold is that the numbers balance, that no slot co
 himself.
 """
 
+import contextlib
 import gc
 import importlib
 import signal
@@ -19,6 +20,8 @@ from harness import Server, refused_port
 from observing import imbalances, scrape
 from poolscope import InstrumentedSyncTransport, PrometheusSink, instrument, uninstrument
 from poolscope import _contract as c
+
+ASKED = "http://asked.test/"
 
 
 def retrying(kit, attempts):
@@ -52,48 +55,42 @@ def retrying(kit, attempts):
     return Retrying() if kit.colour == "sync" else AsyncRetrying()
 
 
-async def ask(kit, client, url="http://asked.test/"):
-    """GET it, and give the response unclosed."""
-    request = client.build_request("GET", url)
-    return client.send(request, stream=True) if kit.colour == "sync" else await client.send(request, stream=True)
+@contextlib.asynccontextmanager
+async def unread(driver, url):
+    """A response whose body has not been read inside the block; then it is, and closed."""
+    response = await driver.open(url)
+    yield
+    await driver.read(response)
+    await driver.close(response)
 
 
-async def end(kit, thing):
-    """Close a response or a client."""
-    thing.close() if kit.colour == "sync" else await thing.aclose()
-
-
-def run(kit, main):
-    anyio.run(main, backend="asyncio" if kit.colour == "sync" else kit.colour)
+def instrumented(kit, client, name="pool"):
+    """Instrument somebody's client; give its driver."""
+    instrument(client, name=name, sinks=[PrometheusSink(kit.registry)])
+    return kit.driver_of(client, client._transport)
 
 
 @kits()
 @pytest.mark.parametrize("first", ["answers", "another origin answers", "refuses"])
 def test_a_transport_that_sends_again_waits_again(kit, first, caplog):
     """On one connection, on two, and after one that could not be made; no slot is taken for lost meanwhile."""
-    seen = []
     with Server() as server, Server() as other, refused_port() as nobody:
         port = {"answers": server.port, "another origin answers": other.port, "refuses": nobody}[first]
         inner = retrying(kit, [f"http://127.0.0.1:{port}/", server.url()])
 
         async def main():
-            client = (kit.http.Client if kit.colour == "sync" else kit.http.AsyncClient)(transport=inner)
-            instrument(client, name="pool", sinks=[PrometheusSink(kit.registry)])
+            driver = instrumented(kit, kit.client_class(transport=inner))
             for _ in range(4):
-                response = await ask(kit, client)
-                for _ in range(2):
-                    assert kit.scrape()(c.ORPHANED) == 0
-                assert (kit.scrape()(c.IN_USE), kit.scrape()(c.CHECKED_OUT)) == (1, 1)
-                await (response.aread() if kit.colour != "sync" else anyio.to_thread.run_sync(response.read))
-                await end(kit, response)
+                async with unread(driver, ASKED):
+                    for _ in range(2):
+                        assert kit.scrape()(c.ORPHANED) == 0
+                    assert (kit.scrape()(c.IN_USE), kit.scrape()(c.CHECKED_OUT)) == (1, 1)
                 assert (kit.scrape()(c.IN_USE), kit.scrape()(c.CHECKED_OUT)) == (0, 0)
             for _ in range(3):  # plain again, each one
-                response = await ask(kit, client)
-                await (response.aread() if kit.colour != "sync" else anyio.to_thread.run_sync(response.read))
-                await end(kit, response)
-            await end(kit, client)
+                await driver.get(ASKED)
+            await driver.close_client()
 
-        run(kit, main)
+        anyio.run(main, backend=kit.backend)
         seen = kit.scrape()
     assert (seen(c.CHECKOUTS), seen(c.REQUEUES, stage=c.LATE), seen(c.USE_TIME, "_count")) == (7, 7, 7)
     assert seen(c.OPEN_CONNECTIONS) == seen(c.PENDING) == seen(c.IN_USE) == 0
@@ -106,21 +103,17 @@ def test_a_client_that_is_instrumented_anew_counts_under_its_new_name(kit):
     with Server() as server:
 
         async def main():
-            client = (kit.http.Client if kit.colour == "sync" else kit.http.AsyncClient)()
-            sinks = [PrometheusSink(kit.registry)]
+            client = kit.client_class()
             for name in ("first", "second"):
-                instrument(client, name=name, sinks=sinks)
+                uninstrument(client)
+                driver = instrumented(kit, client, name)
                 for _ in range(3):
-                    response = await ask(kit, client, server.url())
-                    kit.scrape()
-                    await (response.aread() if kit.colour != "sync" else anyio.to_thread.run_sync(response.read))
-                    await end(kit, response)
+                    async with unread(driver, server.url()):
+                        kit.scrape()
                     assert kit.scrape()(c.IN_USE) == 0
-                if name == "first":
-                    uninstrument(client)
-            await end(kit, client)
+            await driver.close_client()
 
-        run(kit, main)
+        anyio.run(main, backend=kit.backend)
     seen = kit.scrape()
     assert [seen(c.CHECKOUTS, name=name) for name in ("first", "second")] == [3, 3]
     assert [seen(c.REQUEST_DURATION, "_count")] == [6]
@@ -138,7 +131,7 @@ def elsewhere(kit):
         def create_connection(self, origin):
             return connection(origin=origin, keepalive_expiry=5.0)
 
-    transport = kit.http.HTTPTransport() if sync else kit.http.AsyncHTTPTransport()
+    transport = kit.bare_class()
     transport._pool = Pool(max_connections=2, max_keepalive_connections=2)
     return transport
 
@@ -156,20 +149,17 @@ def test_a_pool_whose_sockets_are_not_seen_says_who_has_them_all_the_same(kit):
     with Server(script) as server:
 
         async def main():
-            client = (kit.http.Client if kit.colour == "sync" else kit.http.AsyncClient)(transport=elsewhere(kit))
-            instrument(client, name="pool", sinks=[PrometheusSink(kit.registry)])
+            driver = instrumented(kit, kit.client_class(transport=elsewhere(kit)))
             for _ in range(4):
-                response = await ask(kit, client, server.url())
-                assert (kit.scrape()(c.IN_USE), kit.scrape()(c.CHECKED_OUT)) == (1, 1)
-                await (response.aread() if kit.colour != "sync" else anyio.to_thread.run_sync(response.read))
-                await end(kit, response)
+                async with unread(driver, server.url()):
+                    assert (kit.scrape()(c.IN_USE), kit.scrape()(c.CHECKED_OUT)) == (1, 1)
                 assert kit.scrape()(c.IN_USE) == 0
             gc.collect()
             seen = kit.scrape()
             assert (seen(c.OPENED), seen(c.OPEN_CONNECTIONS)) == (2, 1)
-            await end(kit, client)
+            await driver.close_client()
 
-        run(kit, main)
+        anyio.run(main, backend=kit.backend)
     seen = kit.scrape()
     assert (seen(c.ACQUISITIONS, source=c.NEW), seen(c.ACQUISITIONS, source=c.REUSED)) == (2, 2)
     assert seen.reasons() == {c.DROPPED: 1, c.POOL_CLOSED: 1}

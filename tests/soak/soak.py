@@ -89,11 +89,12 @@ class Scrapers:
     on with a tuple that it makes from a generator when somebody else has seen it.
     """
 
-    def __init__(self, both, over, taking):
+    def __init__(self, both, over):
         self.wrong = []
         self.taken = 0
+        self.taking = threading.Lock(), threading.Lock()
         self._over = over
-        looks = zip((both.native, both.reading), taking, strict=True)
+        looks = zip((both.native, both.reading), self.taking, strict=True)
         self.threads = [threading.Thread(target=self._run, args=each) for each in looks]
 
     def _run(self, look, taking):
@@ -115,7 +116,7 @@ class Soak:
         ]
         self.wrong = []
         self._end = threading.Event()
-        self._taking = threading.Lock(), threading.Lock()
+        self.scrapers = Scrapers(both, self._end)
         self._loops = [
             threading.Thread(
                 target=anyio.run, args=(partial(tasks, one, TASKS // 4, 8, 1000 * n),), kwargs={"backend": backend}
@@ -143,14 +144,13 @@ class Soak:
 
     def run(self):
         self._over("paused", True)
-        scrapers = Scrapers(self.both, self._end, self._taking)
         shared = [(one, [Shared(one, asynchronous=False) for _ in range(4)]) for one in self.callers]
         threads = [
             threading.Thread(target=thread, args=(one, clients[number % 4], number))
             for one, clients in shared
             for number in range(THREADS // 2)
         ]
-        for each in (*self._loops, *threads, *scrapers.threads):
+        for each in (*self._loops, *threads, *self.scrapers.threads):
             each.start()
         for _ in range(len(self._loops) // len(self.callers)):  # each has its own sockets then
             assert all(one.begun.acquire(timeout=60) for one in self.callers), "an event loop did not begin"
@@ -168,14 +168,14 @@ class Soak:
         for each in (*self._loops, *threads):
             each.join(60)
         self._end.set()
-        for each in scrapers.threads:
+        for each in self.scrapers.threads:
             each.join(60)
         for _, clients in shared:
             for one in clients:
                 one.client.close()
         del shared, clients, one
-        self.after(memory, blocks, scrapers)
-        return memory, scrapers
+        self.after(memory, blocks)
+        return memory
 
     def judge(self, own):
         """At rest, with the clients still open."""
@@ -193,13 +193,13 @@ class Soak:
         """Ours and the system's, as soon as they are equal: a loop closes a socket one turn after it was told to."""
         deadline = time.monotonic() + 10
         while True:
-            with self._taking[0], self._taking[1]:
+            with self.scrapers.taking[0], self.scrapers.taking[1]:
                 pair = look()(c.OPEN_CONNECTIONS), sockets() - own + closed_by_the_loop()
             if pair[0] == pair[1] or time.monotonic() > deadline:
                 return pair
             time.sleep(0.05)
 
-    def after(self, memory, blocks, scrapers):
+    def after(self, memory, blocks):
         """After everything was closed.
 
         What is kept is seen in Python's own blocks. The system's memory grows for an hour beside them, more slowly each
@@ -219,9 +219,9 @@ class Soak:
             self.wrong.append(f"Python's blocks of memory grew: {', '.join(map(str, blocks))}")
         if memory[-1] > memory[len(memory) // 2] * 1.15 + 20:
             self.wrong.append(f"memory grew: {', '.join(f'{mib:.0f}' for mib in memory)} MiB")
-        self.wrong += scrapers.wrong
-        if scrapers.taken < 10:
-            self.wrong.append(f"only {scrapers.taken} scrapes were taken")
+        self.wrong += self.scrapers.wrong
+        if self.scrapers.taken < 10:
+            self.wrong.append(f"only {self.scrapers.taken} scrapes were taken")
 
 
 def main():
@@ -238,10 +238,10 @@ def main():
     client_context()
     with peers() as urls, Both() as both:
         soak = Soak(minutes * 60, urls, both)
-        memory, scrapers = soak.run()
+        memory = soak.run()
     failures = sum((one.tally.failures for one in soak.callers), Counter())
     lines = [
-        f"{soak.started} requests in {minutes:g} min, {scrapers.taken} scrapes",
+        f"{soak.started} requests in {minutes:g} min, {soak.scrapers.taken} scrapes",
         f"memory in MiB: {', '.join(f'{mib:.0f}' for mib in memory)}",
         f"failures that callers saw: {dict(sorted(failures.items()))}",
     ]
