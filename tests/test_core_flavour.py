@@ -9,6 +9,7 @@ import pytest
 from poolscope import InstrumentedSyncTransport, InstrumentedTransport, instrument, uninstrument
 from poolscope._flavour import flavour_of, root_of
 from poolscope._instrument import transport_class_for
+from poolscope._seams import observer_of
 
 
 def module(name, version="0.28.1", *, pooled=True, versioned=True):
@@ -106,3 +107,32 @@ def test_a_client_and_its_mounts_are_instrumented_in_place_and_given_back(name):
     assert plain._transport.observer.at_entry is False
     for one in (client, plain):
         one.close()
+
+
+def test_a_client_with_a_transport_that_is_refused_stays_as_it_is():
+    """Its other transports, and their pools, too."""
+    mount = httpx.HTTPTransport()
+    real, mount._pool = mount._pool, SimpleNamespace()
+    client = httpx.Client(mounts={"http://shop": mount})
+    own = client._transport
+    before = set(vars(own._pool))
+    with pytest.raises(TypeError, match="which is not one of httpcore"):
+        instrument(client)
+    assert (client._transport, mount in client._mounts.values()) == (own, True)
+    assert set(vars(own._pool)) == before
+    mount._pool = real
+    client.close()
+
+
+def test_a_transport_of_two_clients_stays_instrumented_until_both_have_it_back():
+    """Also where the first of them goes on in the midst of a request, with its transport in hand."""
+    shared = httpx.HTTPTransport()
+    before = set(vars(shared._pool))
+    one, other = (instrument(httpx.Client(transport=shared), sinks=[]) for _ in range(2))
+    in_hand = one._transport
+    uninstrument(one)
+    assert (one._transport, set(vars(shared._pool)) > before) == (shared, True)
+    assert observer_of(shared._pool) is other._transport.observer is in_hand.observer
+    uninstrument(other)
+    assert set(vars(shared._pool)) == before
+    shared.close()

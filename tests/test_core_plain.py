@@ -306,14 +306,23 @@ def test_one_that_comes_again_waits_anew(plain, idle, collected, state):
     connection.probe().idle = idle
     if collected:
         connection.probe = lambda: None
-    ledger.pool.repeat(request, 3.0)
+    ledger.pool.repeat(request, 0.0, 3.0)
     assert (request.state, request.connection, request.entered_at, request.plain) == ("waiting", None, 3.0, False)
     assert (connection.holders, connection.offered, connection.state) == (0, 0, state)
     counted = ledger.counted(4.0)
     assert (counted["checkouts",], counted["acquisitions", c.REUSED], counted["requeues", c.LATE]) == (1, 1, 1)
     assert (counted["pending_requests",], ledger.pool.slots.guests) == (1, {})
-    ledger.pool.repeat(request, 5.0)
+    ledger.pool.repeat(request, 1.0, 5.0)
     assert (request.state, request.entered_at) == ("waiting", 3.0)
+
+
+@pytest.mark.parametrize(("waited", "since"), [(1.5, 1.5), (2.5, 1.0)])
+def test_one_that_was_there_again_for_a_while_waited_that_long(waited, since):
+    """But not from before it had what it gives back."""
+    ledger = Ledger()
+    request = ledger.guest(1.0, ledger.idle(0.0))
+    ledger.pool.repeat(request, waited, 3.0)
+    assert request.entered_at == since
 
 
 def test_a_plain_requests_socket_that_closes_is_closed_by_it():

@@ -9,6 +9,8 @@ import pytest
 
 from ledger import Ledger
 from poolscope import _contract as c
+from poolscope._records import Checkout
+from poolscope._transitions import DONE
 
 LIMITS = {("max",): 3.0, ("idle.max",): 2.0, ("pools",): 1, ("pools.opened",): 1}
 TRACE = SimpleNamespace(span_context="span", epoch=1000.0)
@@ -545,6 +547,24 @@ def test_a_response_older_than_the_instrumentation_is_reused_without_a_wait():
     ledger.pool.offer(handed, connection := ledger.open(7.0), 7.5)
     ledger.pool.adopt(handed, 8.0)
     assert (handed.connection, handed.offered_at) == (connection, 7.5)
+
+
+@pytest.mark.parametrize("carried", [True, False])
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_answer_over_no_connection_is_none_of_the_pools_where_nobody_saw_it_wait(carried, seen):
+    """A cache's. One that was seen, and one that a connection carried, count as reused."""
+    ledger = Ledger()
+    request = Checkout(ledger.request(0.5, pooled=False).target, "GET", 1.0)
+    ledger.pool.checkouts = {request}
+    ledger.facts()
+    if seen:
+        ledger.pool.settle(1.5)
+    ledger.pool.answered(request, carried, 2.0)
+    ledger.pool.end(request, False, False, 3.0)
+    kinds = [fact[0] for fact in ledger.facts()]
+    at_pool = ["CheckoutStarted", "Acquired"] if carried or seen else []
+    assert kinds == ["RequestStarted", *at_pool, *["Released"] * bool(at_pool), "RequestEnded"]
+    assert (request.plain, request.state, ledger.pool.checkouts) == (False, DONE, set())
 
 
 def test_a_pool_opens_and_closes_and_opens_again():

@@ -44,7 +44,7 @@ class Heard(list):
 
     def apply(self, step, *facts):
         self.append(("apply", step, *facts))
-        if step == self.pool.adopt:
+        if step == self.pool.answered:
             facts[0].connection = self.adopts
 
 
@@ -115,7 +115,7 @@ def test_the_running_task_is_in_the_pool_for_its_request(made, kind):
     made._inner.does = lambda: current.append(CURRENT.get()) or given
     assert handle(made) is given
     assert (current, CURRENT.get(), made._inner.asked) == ([made.heard.request], None, [GET])
-    assert made.heard == [("enter", GET), ("apply", made.heard.pool.adopt, made.heard.request)]
+    assert made.heard == [("enter", GET), ("apply", made.heard.pool.answered, made.heard.request, False)]
 
 
 @COLOURS
@@ -134,6 +134,19 @@ def test_a_request_that_fails_ends(made, kind, exc):
         ("end", request, {"timed_out": timed_out}),
     ]
     assert (request.error, CURRENT.get()) == (type(exc).__name__, None)
+
+
+@COLOURS
+@pytest.mark.parametrize("timeouts", [{"timeout": {"pool": 0.5}}, {"timeout": {"pool": None}}, {}])
+def test_a_request_that_had_a_connection_and_times_out_waited_for_another(made, kind, timeouts):
+    """For as long as its own pool timeout, where it has one. It does, before that is explained."""
+    exc, asked = httpx.PoolTimeout("full"), SimpleNamespace(method="GET", extensions=timeouts)
+    made._inner.does, made.heard.request.connection = fail_with(exc), made.connection
+    with pytest.raises(httpx.PoolTimeout):
+        handle(made, asked)
+    waited = timeouts.get("timeout", {}).get("pool") or 0.0
+    again = ("apply", made.heard.pool.repeat, made.heard.request, waited)
+    assert made.heard[1:3] == [again, ("explain", made.heard.request, exc)]
 
 
 @COLOURS
@@ -252,7 +265,7 @@ def test_a_strangers_stream_can_still_be_asked(made, kind):
 
 @COLOURS
 @pytest.mark.parametrize(
-    ("has", "plain", "state", "adopted"),
+    ("has", "plain", "state", "taken"),
     [
         (True, True, "waiting", False),
         (True, False, HOLDING, False),
@@ -261,12 +274,17 @@ def test_a_strangers_stream_can_still_be_asked(made, kind):
         (False, False, HOLDING, True),
     ],
 )
-def test_an_answer_makes_a_request_hold_what_it_was_offered(made, kind, has, plain, state, adopted):
-    """Where it neither goes plain nor holds one."""
-    request = made.heard.request
+@pytest.mark.parametrize("carried", [True, False])
+def test_an_answer_makes_a_request_hold_what_it_was_offered(made, kind, has, plain, state, taken, carried):
+    """Where it neither goes plain nor holds one; a stream of the network's says that a connection carried it."""
+    request, given = made.heard.request, response()
     request.connection, request.plain, request.state = made.connection if has else None, plain, state
+    if carried:
+        given.extensions["network_stream"] = None
+    made._inner.does = lambda: given
     handle(made)
-    assert (("apply", made.heard.pool.adopt, request) in made.heard) is adopted
+    steps = [said for said in made.heard if said[0] == "apply"]
+    assert steps == [("apply", made.heard.pool.answered, request, carried)] * taken
     assert ("fault",) not in made.heard
 
 
@@ -292,7 +310,7 @@ def test_an_answer_without_a_connection_upgrades_nothing(made, kind):
     made.heard.adopts, given = None, response(101)
     made._inner.does = lambda: given
     handle(made)
-    assert made.heard == [("enter", GET), ("apply", made.heard.pool.adopt, made.heard.request)]
+    assert made.heard == [("enter", GET), ("apply", made.heard.pool.answered, made.heard.request, False)]
 
 
 @COLOURS

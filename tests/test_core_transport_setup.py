@@ -184,6 +184,15 @@ def test_a_transport_without_a_pool_is_told_of_once_a_class(caplog, monkeypatch)
     assert told == [f"poolscope: MockTransport {line}", f"poolscope: Other {line}"]
 
 
+def test_a_strangers_transport_may_call_a_pool_what_it_likes():
+    """That is no pool of ours to refuse: whole requests are measured."""
+    stranger = type("Stranger", (httpx.BaseTransport,), {"_pool": SimpleNamespace(connections=len)})()
+    made = InstrumentedSyncTransport(stranger, sinks=[])
+    assert made.observer.pooled is False
+    made.let_go()
+    made.let_go()
+
+
 @pytest.mark.parametrize("version", ["9.9", None])
 def test_a_pool_that_is_not_known_is_refused(version, monkeypatch):
     """By its class, or by what it lacks."""

@@ -98,6 +98,74 @@ def test_a_transport_that_sends_again_waits_again(kit, first, caplog):
 
 
 @kits()
+def test_a_second_attempt_that_finds_no_slot_is_a_time_out(kit):
+    """Not a use of what the first one had; it waited as long as it may."""
+
+    class Greedy(kit.bare_class):
+        def handle_request(self, request):
+            self.kept = super().handle_request(request)
+            return super().handle_request(request)
+
+        async def handle_async_request(self, request):
+            self.kept = await super().handle_async_request(request)
+            return await super().handle_async_request(request)
+
+    with Server() as server:
+
+        async def main():
+            inner = Greedy(limits=kit.http.Limits(max_connections=1))
+            driver = instrumented(kit, kit.client_class(transport=inner, timeout=kit.http.Timeout(5, pool=0.2)))
+            with pytest.raises(kit.http.PoolTimeout) as full:
+                await driver.get(server.url())
+            assert "waited 0.2" in full.value.__notes__[0]
+            await driver.close(inner.kept)
+            seen = kit.scrape()
+            assert seen(c.PENDING) == seen(c.IN_USE) == seen(c.CHECKED_OUT) == 0
+            await driver.close_client()
+            return seen
+
+        seen = anyio.run(main, backend=kit.backend)
+    assert (seen(c.CHECKOUTS), seen(c.ACQUISITIONS), seen(c.TIMEOUTS), seen(c.USE_TIME, "_count")) == (1, 1, 1, 0)
+    assert (seen(c.REQUEUES, stage=c.LATE), seen(c.WAIT_TIME, "_count"), imbalances(seen)) == (1, 2, [])
+    assert seen(c.WAIT_TIME, "_sum") >= 0.2
+
+
+@kits()
+def test_an_answer_from_a_cache_is_no_use_of_a_connection(kit):
+    """A user's transport that sends what it has not yet, and answers by itself what it has."""
+
+    class Caching(kit.bare_class):
+        known = b""
+
+        def _hit(self):
+            return self.known and kit.http.Response(200, content=self.known)
+
+        def handle_request(self, request):
+            if not self.known:
+                self.known = super().handle_request(request).read()
+            return self._hit()
+
+        async def handle_async_request(self, request):
+            if not self.known:
+                self.known = await (await super().handle_async_request(request)).aread()
+            return self._hit()
+
+    with Server() as server:
+
+        async def main():
+            driver = instrumented(kit, kit.client_class(transport=Caching()))
+            for _ in range(3):
+                await driver.get(server.url())
+            await driver.close_client()
+
+        anyio.run(main, backend=kit.backend)
+    seen = kit.scrape()
+    assert (seen(c.CHECKOUTS), seen(c.ACQUISITIONS), seen(c.REQUEST_DURATION, "_count")) == (1, 1, 3)
+    assert seen(c.PENDING) == seen(c.IN_USE) == seen(c.CHECKED_OUT) == 0
+    assert imbalances(seen) == []
+
+
+@kits()
 def test_a_client_that_is_instrumented_anew_counts_under_its_new_name(kit):
     """Connections of the first time report their end to the first pool, and no request to either."""
     with Server() as server:

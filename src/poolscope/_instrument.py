@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from poolscope._flavour import NAMES, root_of
-from poolscope._seams import pool_of, transports_of, unwatch
+from poolscope._seams import transports_of
 from poolscope._setup import Setup
 from poolscope._subscription import Sink
 
@@ -26,7 +26,7 @@ def instrument(
     held_too_long_seconds: float | None = None,
     reclaim: bool = False,
 ) -> Client:
-    """Instrument a client in place and give it back. A second time changes nothing.
+    """Instrument a client in place and give it back. A second time changes nothing; one that is refused stays as it is.
 
     client: an httpx or httpx2 Client or AsyncClient, or an instance of a subclass.
     name: the name of its pool; each mount's pool is called `name` and the mount's pattern.
@@ -37,17 +37,26 @@ def instrument(
     """
     transport_class = transport_class_for(client)
     asked = {"call_sites": call_sites, "held_too_long_seconds": held_too_long_seconds, "reclaim": reclaim}
-    for transport, pattern, put in transports_of(client):
-        if not isinstance(transport, Setup):
-            own_name = name if name is None or not pattern else f"{name} {pattern}"
-            made = transport_class(transport, name=own_name, sinks=sinks, **asked)
-            made.observer.pool.seen.file = ""  # nobody passed `transport=` there
-            put(made)
+    made = []
+    try:
+        for transport, pattern, put in transports_of(client):
+            if not isinstance(transport, Setup):
+                own_name = name if name is None or not pattern else f"{name} {pattern}"
+                made.append((transport_class(transport, name=own_name, sinks=sinks, **asked), put))
+    except BaseException:
+        for ours, _ in made:
+            ours.let_go()
+        raise
+    for ours, put in made:
+        ours.observer.pool.seen.file = ""  # nobody passed `transport=` there
+        put(ours)
     return client
 
 
 def uninstrument(client: Client) -> Client:
     """Give a client its own transports back. What runs, ends uninstrumented. A second time changes nothing.
+
+    A transport that another instrumented client has, too, stays instrumented for that one.
 
     Raises TypeError where the client is not one.
     """
@@ -55,7 +64,7 @@ def uninstrument(client: Client) -> Client:
     for transport, _, put in transports_of(client):
         if isinstance(transport, Setup):
             put(transport.wrapped)
-            unwatch(pool_of(transport.wrapped))
+            transport.let_go()
     return client
 
 

@@ -72,7 +72,7 @@ class Observer(Gate):
             connection.stranger = True
             return None
         if checkout.connection is not None:  # whoever wraps the pool sends it once more: a transport that retries
-            self.apply(self.pool.repeat, checkout)
+            self.apply(self.pool.repeat, checkout, 0.0)
         if checkout.method not in BODILESS:
             connection.arm_read()  # a request with a body: sent when the answer is read
         if checkout.plain and connection.plain:
@@ -126,8 +126,7 @@ class Observer(Gate):
         elif checkout.read and connection.protocol == "1.1" and not connection.upgraded:
             idle = True  # HTTP/1.1 after a whole exchange: idle, or its socket was closed, and that we saw
         else:
-            probe = connection.probe()
-            idle = probe is not None and probe.is_idle()
+            idle = connection.says_idle()
         self.apply(self.pool.end, checkout, idle, timed_out)
         if checkout.trace is not None:
             self.tell(checkout, "ended")

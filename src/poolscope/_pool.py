@@ -62,15 +62,30 @@ class Pool(Steps):
         self.admit(checkout, pooled)
         return checkout
 
-    def repeat(self, checkout: Checkout, now: float) -> None:
-        """Begin its wait anew. It had a connection and comes again, because whoever wraps the pool sends it again."""
+    def repeat(self, checkout: Checkout, waited_seconds: float, now: float) -> None:
+        """Begin its wait anew. It had a connection and comes again, because whoever wraps the pool sends it again.
+
+        waited_seconds: since when it has been there again, where that is known.
+        """
         connection = checkout.connection
         self.engage(checkout, True)
         self.withdraw(checkout, now)
-        if connection is not None:
-            probe = connection.probe()
-            if probe is not None and probe.is_idle():
-                self.slots.idled(connection, now)
+        if checkout.entered_at == now:
+            checkout.entered_at = max(checkout.offered_at, now - waited_seconds)
+        if connection is not None and connection.says_idle():
+            self.slots.idled(connection, now)
+
+    def answered(self, checkout: Checkout, carried: bool, now: float) -> None:
+        """Take a response that came over no connection we know. carried: over one older than the instrumentation.
+
+        Else it may come from a cache; where nobody has seen it wait, it was never at the pool.
+        """
+        if carried or checkout.tally is not None:
+            self.adopt(checkout, now)
+            return
+        checkout.plain = False
+        checkout.state = DONE
+        self.admit(checkout, pooled=False)
 
     def counted(self) -> list[tuple[Checkout, OriginTally]]:
         """Give the requests under way and where each counts, without those that came in since the pool was settled."""

@@ -194,6 +194,11 @@ class Connection:
         if stream is not None:
             stream.arm_read()
 
+    def says_idle(self) -> bool:
+        """Ask the pool's own object, where it is still there, whether it is idle."""
+        probe = self.probe()
+        return probe is not None and probe.is_idle()
+
     @property
     def streamless(self) -> bool:
         """Whether no socket of it was ever seen."""

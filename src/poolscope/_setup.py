@@ -12,7 +12,7 @@ from weakref import WeakSet, finalize
 
 from poolscope._flavour import Flavour, root_of
 from poolscope._names import file_of_caller, granted, name_of_caller
-from poolscope._observer import Observer
+from poolscope._observer import Observer, Owner
 from poolscope._pool import Pool
 from poolscope._seams import limits_of, missing_names, observer_of, pool_of, unwatch, watch
 from poolscope._seen import ENDED
@@ -76,7 +76,7 @@ class Setup:
         else:
             self._inner = inner
             self._observer = self._observe(name, checked, asked)
-        self._owner = self._observer.own()
+        self._owner: Owner | None = self._observer.own()
 
     def _wrapped(self, transport: Any, options: dict[str, Any]) -> Any:
         kind = type(self).__name__
@@ -104,9 +104,8 @@ class Setup:
             logger.warning(message, self._observer.name)
 
     def _observe(self, name: str | None, checked: Sequence[Sink] | None, asked: Options) -> Observer:
-        pool = pool_of(self._inner)
+        pool = self._visible_pool()
         if pool is not None:
-            self._check(pool)
             known = observer_of(pool)
             if known is not None and not known.owned and known.at_rest:
                 # Its last transport is gone, and with nothing open the sinks have let it go, or will.
@@ -139,15 +138,27 @@ class Setup:
         self._owner = owner
         return observer
 
-    def _check(self, pool: Any) -> None:
-        core = self._flavour.core
+    def _visible_pool(self) -> Any:
+        """Give the httpcore pool; None where there is none, as with a stranger's transport that has its own kind."""
+        pool, core = pool_of(self._inner), self._flavour.core
+        if pool is None:
+            return None
         if not self._flavour.owns(pool):
+            if not isinstance(self._inner, self._default):
+                return None
             pool_class = f"{type(pool).__module__}.{type(pool).__qualname__}"
             raise TypeError(f"transport has a pool of {pool_class}, which is not one of {core.__name__}")
         missing = missing_names(pool)
         if missing:
             version = getattr(core, "__version__", "unknown")
             raise RuntimeError(f"{core.__name__} {version} is not supported: its pool has no {', '.join(missing)}")
+        return pool
+
+    def let_go(self) -> None:
+        """Hold the pool no longer. Its hooks go, unless another transport of ours has it, too."""
+        self._owner = None
+        if self._observer.pooled and not self._observer.owned:
+            unwatch(pool_of(self._inner))
 
     @property
     def wrapped(self) -> Any:

@@ -23,19 +23,21 @@ _PROTOCOLS = {b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/1.0": "1.0", b"HTTP/0.9
 _DRAIN_POLL_SECONDS = 0.01
 
 
-def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, pool_timeout: type) -> None:
+def _fail(observer: Observer, checkout: Checkout | None, exc: BaseException, pool_timeout: type, request: Any) -> None:
     if checkout is not None:
         timed_out = isinstance(exc, pool_timeout)
         if timed_out:
-            _explain(observer, checkout, exc)
+            _explain(observer, checkout, exc, request)
         checkout.fail(exc)
         observer.take(observer.pool.seen.ran)
         observer.tell(checkout, "failed", exc)
         observer.end(checkout, timed_out=timed_out)
 
 
-def _explain(observer: Observer, checkout: Checkout, exc: BaseException) -> None:
+def _explain(observer: Observer, checkout: Checkout, exc: BaseException, request: Any) -> None:
     try:
+        if checkout.connection is not None:  # whoever wraps the pool had sent it again, and it was not served this time
+            observer.apply(observer.pool.repeat, checkout, request.extensions.get("timeout", {}).get("pool") or 0.0)
         observer.diagnosis.explain(checkout, exc)
     except Exception:  # noqa: BLE001 - told once in the log; the exception is the user's
         observer.fault()
@@ -53,7 +55,7 @@ def _answer(observer: Observer, checkout: Checkout | None, request: Any, respons
             observer.tell(checkout, "answered")
         connection = checkout.connection
         if connection is None or not (checkout.plain or checkout.state == HOLDING):
-            observer.apply(observer.pool.adopt, checkout)
+            observer.apply(observer.pool.answered, checkout, "network_stream" in response.extensions)
             connection = checkout.connection
         if connection is not None and (response.status_code == _SWITCHING_PROTOCOLS or request.method == "CONNECT"):
             observer.engage(checkout)
@@ -84,7 +86,7 @@ class AsyncTransport(Setup):
         try:
             response = await handle(sent)
         except BaseException as exc:
-            _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
+            _fail(observer, checkout, exc, self._flavour.http.PoolTimeout, request)
             raise
         finally:
             try:
@@ -150,7 +152,7 @@ class SyncTransport(Setup):
         try:
             response = handle(sent)
         except BaseException as exc:
-            _fail(observer, checkout, exc, self._flavour.http.PoolTimeout)
+            _fail(observer, checkout, exc, self._flavour.http.PoolTimeout, request)
             raise
         finally:
             try:
