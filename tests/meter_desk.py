@@ -1,7 +1,6 @@
 """A real meter's SDK with the OpenTelemetry sink, whose reader keeps what it collects, and pools without a socket."""
 
 from types import SimpleNamespace
-from weakref import WeakKeyDictionary
 
 import pytest
 from opentelemetry.metrics import _internal
@@ -13,7 +12,7 @@ from poolscope import OpenTelemetrySink
 from poolscope import _contract as c
 from poolscope import _events as e
 from poolscope._observer import Observer
-from poolscope.sinks import opentelemetry
+from poolscope.sinks import _providers, opentelemetry
 
 WHERE = {c.POOL: "pool", c.ADDRESS: "shop", c.PORT: 80}
 HERE = ("pool", "shop", "80", 9.0)
@@ -26,7 +25,7 @@ def clock(monkeypatch):
     made = SimpleNamespace(now=100.0)
     made.monotonic = lambda: made.now
     monkeypatch.setattr(opentelemetry, "time", made)
-    monkeypatch.setattr(opentelemetry, "_backends", WeakKeyDictionary())
+    monkeypatch.setattr(_providers, "_served", [])
     return made
 
 

@@ -1,9 +1,12 @@
 """Whom the OpenTelemetry sink serves: which provider, now or later, which pools, for how long; what it refuses."""
 
 import gc
+import weakref
+from dataclasses import dataclass
 
 import pytest
 from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry
 
@@ -11,7 +14,7 @@ from exposing import reader_in
 from meter_desk import WAITED, Desk, Watched, clock, count_of, desk, exported, placeholder, points_of, provider_of
 from poolscope import OpenTelemetrySink, PrometheusSink
 from poolscope import _contract as c
-from poolscope.sinks import _rivals, opentelemetry
+from poolscope.sinks import _providers, _rivals
 from tracing_desk import Sdk
 
 __all__ = ["clock", "desk", "placeholder"]
@@ -26,8 +29,24 @@ def test_one_provider_has_its_metrics_once(desk):
     assert desk.pool.measured == [desk.measured]
     other = Desk()
     assert other.sink._backend is not desk.sink._backend
-    assert opentelemetry.providers_in_use() == [desk.provider, other.provider]
+    assert _providers.in_use() == [desk.provider, other.provider]
     assert repr(desk.sink) == f"OpenTelemetrySink(meter_provider={desk.provider!r})"
+
+
+def test_a_provider_may_have_no_hash_and_is_held_by_nobody_of_ours(placeholder):
+    """As a dataclass, which compares by its fields, and is what logfire's is. When it is gone, so is what served it."""
+    kind = dataclass(init=False)(type("Provider", (MeterProvider,), {}))
+    made = [kind(shutdown_on_exit=False) for _ in range(2)]
+    assert made[0].__hash__ is None
+    sinks = [OpenTelemetrySink(provider) for provider in (*made, *made)]
+    assert [sinks.index(one) for one in sinks if one._backend is sinks[0]._backend] == [0, 2]
+    assert [known is provider for known, provider in zip(_providers.in_use(), made, strict=True)] == [True, True]
+    del sinks[:]
+    gone = weakref.ref(made.pop(0))
+    gc.collect()
+    assert (gone(), _providers.in_use()) == (None, made)
+    assert OpenTelemetrySink()._backend is _providers.server_of(placeholder)
+    assert len(_providers._served) == 2
 
 
 def test_a_pool_that_is_gone_has_recorded_what_it_measured(desk):
@@ -48,7 +67,7 @@ def test_without_an_sdk_nothing_is_measured(placeholder):
     """A sink knows its pools; those that are over go, with what they counted, and nothing else happens."""
     sink = OpenTelemetrySink()
     assert sink._backend.is_active() is False
-    assert opentelemetry.providers_in_use() == [placeholder]
+    assert _providers.in_use() == [placeholder]
     pools = [Watched() for _ in range(33)]
     for pool in pools[1:]:
         del pool.owner
@@ -73,7 +92,7 @@ def test_an_sdk_that_is_set_up_later_takes_the_pools_on(placeholder):
     seen = exported(reader)
     assert [point.value for point in points_of(seen[c.CHECKOUTS.name])] == [1]
     assert count_of(seen, c.WAIT_TIME) == 1
-    assert opentelemetry.providers_in_use() == [elsewhere.provider, provider]
+    assert _providers.in_use() == [elsewhere.provider, provider]
     for same in (OpenTelemetrySink(), OpenTelemetrySink(provider), OpenTelemetrySink(placeholder)):
         assert same._backend is sink._backend
     assert OpenTelemetrySink(elsewhere.provider)._backend is elsewhere.sink._backend
@@ -96,7 +115,7 @@ def test_a_registry_gets_no_metric_twice(monkeypatch):
     with pytest.raises(ValueError, match=f"^{_rivals.MESSAGE}$"):
         OpenTelemetrySink(rival)
     assert OpenTelemetrySink(other)
-    assert opentelemetry.providers_in_use() == [other]
+    assert _providers.in_use() == [other]
     for provider in (rival, other):
         provider.shutdown()
 

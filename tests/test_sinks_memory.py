@@ -11,12 +11,12 @@ from observing import imbalances
 from poolscope import InstrumentedSyncTransport
 from poolscope import _contract as c
 from poolscope._observer import Observer
-from poolscope.sinks import opentelemetry, prometheus
+from poolscope.sinks import _providers, prometheus
 
 
 def books(both):
     native = prometheus._shared[both.native_registry]._book
-    other = opentelemetry._backends[both.provider]
+    other = _providers.server_of(both.provider)
     return native, other._book, other._measured
 
 

@@ -22,7 +22,7 @@ from poolscope._reading import Reading
 from poolscope._records import Checkout
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import Point
-from poolscope.sinks import _rivals
+from poolscope.sinks import _providers, _rivals
 from poolscope.sinks._book import Book, Cut
 from poolscope.sinks._measurements import MEASURES, NO_TRACE, PlainRecorder, attributes, measured_events
 from poolscope.sinks._tracing import Mode, Tracing, Until
@@ -35,7 +35,6 @@ _HELD_AT_MOST = 4096
 _COLLECTION_SECONDS = 2.0
 """How long after a callback of ours a collection may still read the histograms: long, for a machine that is busy."""
 
-_backends: "WeakKeyDictionary[MeterProvider, _Backend]" = WeakKeyDictionary()
 _lock = new_lock()
 
 
@@ -69,9 +68,8 @@ class OpenTelemetrySink:
         if any(_rivals.serves(provider, registry) for registry in _rivals.native_registries):
             raise ValueError(_rivals.MESSAGE)
         with _lock:
-            backend = _backends.get(provider) or _global_backend(provider)
-            if backend is None:
-                backend = _backends[provider] = _Backend(provider, opt_in=opt_in)
+            known: _Backend | None = _providers.server_of(provider)
+            backend = known or _providers.serve(provider, _Backend(provider, opt_in=opt_in))
         self._backend = backend
         self._tracing = Tracing(
             tracer_provider,
@@ -88,22 +86,6 @@ class OpenTelemetrySink:
         """Take a pool in."""
         pool.trace(self._tracing)
         return self._backend.attach(pool)
-
-
-def providers_in_use() -> list[Any]:
-    """Give the meter providers that a sink of ours feeds."""
-    with _lock:
-        return [_resolved(provider) for provider in _backends]
-
-
-def _resolved(provider: MeterProvider) -> MeterProvider:
-    """Give the provider that the API's placeholder stands for by now."""
-    return metrics.get_meter_provider() if type(provider).__name__ == "_ProxyMeterProvider" else provider
-
-
-def _global_backend(provider: MeterProvider) -> "_Backend | None":
-    """Give the backend that was made before the SDK that it now speaks to."""
-    return next((backend for known, backend in _backends.items() if _resolved(known) is provider), None)
 
 
 class _Backend:

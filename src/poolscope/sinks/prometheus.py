@@ -21,12 +21,11 @@ from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import Histogram, Point
-from poolscope.sinks import _multiprocess, _rivals
+from poolscope.sinks import _multiprocess, _providers, _rivals
 from poolscope.sinks._book import Book
 from poolscope.sinks._measurements import MEASURES
 from poolscope.sinks._noting import Noting, tracer_is_set
 from poolscope.sinks._unhurried import unhurried
-from poolscope.sinks.opentelemetry import providers_in_use
 
 logger = logging.getLogger("poolscope")
 
@@ -47,7 +46,7 @@ class PrometheusSink:
     def __init__(self, registry: CollectorRegistry = REGISTRY, *, opt_in: bool = False) -> None:
         if not isinstance(registry, CollectorRegistry):
             raise TypeError(f"registry takes a prometheus_client.CollectorRegistry, got {registry!r}")
-        if any(_rivals.serves(provider, registry) for provider in providers_in_use()):
+        if any(_rivals.serves(provider, registry) for provider in _providers.in_use()):
             raise ValueError(_rivals.MESSAGE)
         self._registry = registry
         with _lock:
@@ -120,7 +119,7 @@ class PoolCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give every metric that has a point."""
-        if any(_rivals.serves(provider, self._registry()) for provider in providers_in_use()):
+        if any(_rivals.serves(provider, self._registry()) for provider in _providers.in_use()):
             if not self._told:
                 self._told = True
                 logger.error("poolscope: %s; PrometheusSink yields nothing", _rivals.MESSAGE)
