@@ -4,6 +4,7 @@ Each claim holds in both colours. What the observer is told is compared whole, i
 """
 
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -92,6 +93,13 @@ class Colour(Below):
         return self.call("unix", *args, **options)
 
 
+def later(function):
+    async def call(*args):
+        return function(*args)
+
+    return call
+
+
 def fails_with(exc):
     def fail():
         raise exc
@@ -124,7 +132,9 @@ class Unavailable(Exception):  # noqa: N818 - httpcore's is called so
 
 def hooked(kind, scene, below, reason=lambda inner, connection: "a reason"):
     scene.connection.stream = lambda: None
-    guide = SimpleNamespace(observer=scene.heard, unavailable=Unavailable, close_reason=reason)
+    guide = SimpleNamespace(
+        observer=scene.heard, unavailable=Unavailable, close_reason=reason, dropped=partial(scene.heard.tell, "dropped")
+    )
     kind(below, guide, scene.connection)
     scene.kept = below  # as the pool does
     return getattr(below, kind.handles), getattr(below, kind.closes)
@@ -271,7 +281,7 @@ def test_a_connection_that_is_collected_is_gone(scene, kind, monkeypatch):
     below = Below()
     hooked(kind, scene, below)
     del below, scene.kept
-    assert scene.heard == [("defer", scene.slots.gone, scene.connection)]
+    assert scene.heard == [("tell", "dropped", scene.connection)]
     with pytest.raises(TypeError, match="weak reference"):
         hooked(kind, scene, 1)
     assert len(scene.heard) == 1

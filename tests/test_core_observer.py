@@ -399,14 +399,15 @@ def test_a_look_asks_the_pool_about_connections_that_nobody_holds(desk):
     desk.pool.slots.connecting(connecting, None, 0.5)
     for one in (held, offered, idle):
         one.probe().idle = True
-    for one in (closed, connecting, busy):
+    unseen = desk.open(0.5)  # whose socket was never seen: no other word of its end will come
+    for one in (closed, connecting, busy, unseen):
         one.probe().closed = True
-    gone.probe = lambda: None
+    busy.stream = gone.probe = lambda: None
     desk.facts()
     desk.now = 3.0
     desk.observer.snapshot()
-    states = [one.state for one in (held, offered, busy, idle, gone, reserved, closed, connecting)]
-    assert states == ["active", "active", "active", "idle", "active", "reserved", "closed", "establishing"]
+    states = [one.state for one in (held, offered, busy, idle, gone, reserved, closed, connecting, unseen)]
+    assert states == ["active", "active", "active", "idle", "active", "reserved", "closed", "establishing", "closed"]
     assert idle.idle_at == 3.0
     assert [one.in_pool for one in (held, busy, connecting, reserved)] == [True, False, False, True]
     assert ("SlotFreed", 3.0, closed.id) in desk.facts()

@@ -30,12 +30,13 @@ ORIGIN = httpcore.Origin(b"http", b"shop", 80)
 
 
 class Heard(list):
-    """An observer that keeps what it is told, and gives one connection to whoever reserves."""
+    """An observer, and its diagnosis, that keeps what it is told, and gives one connection to whoever reserves."""
 
     def __init__(self):
         super().__init__()
         self.ledger = Ledger()
         self.pool, self.closing_pool, self.reserved = self.ledger.pool, 0, self.ledger.reserve(0.0)
+        self.diagnosis = self
 
     def take(self, step, *facts):
         self.append(("take", step, *facts))
@@ -43,6 +44,12 @@ class Heard(list):
 
     def fault(self):
         self.append(("fault",))
+
+    def defer(self, step, *facts):
+        self.append(("defer", step, *facts))
+
+    def connection_dropped(self):
+        self.append(("dropped",))
 
 
 def flavour(name="httpx"):
@@ -133,6 +140,46 @@ def test_a_connection_is_made_by_the_pool_and_hooked(kind, http1, http2, protoco
     assert (proxy._inner, proxy._observer, proxy._connection) == (backend, heard, heard.reserved)
     assert (proxy._target, proxy._protocol) == (("shop", 80), protocol)
     heard.defer = lambda *_: None  # it is collected now
+
+
+@POOLS
+def test_a_connection_of_the_core_s_own_is_kept_while_it_is_open_and_the_pool_there(kind):
+    """Not one that is set up, or that the pool gave up; nor a stranger's, which may hold the pool."""
+
+    class Strangers:
+        pass
+
+    heard, stranger = watched(pool := kind()), Strangers()
+    slots, connection = heard.pool.slots, heard.reserved
+    inner = pool.create_connection(ORIGIN)
+    assert connection.kept is None
+    slots.connecting(connection, None, 1.0)
+    slots.opened(connection, "1.1", 1.0)
+    assert connection.kept is inner
+    slots.detached(connection, 1.0)
+    assert connection.kept is None
+    connection.kept, connection.in_pool = inner, True
+    del pool, inner
+    gc.collect()
+    assert (connection.kept, connection.probe()) == (None, None)
+    assert heard[1:] == [("defer", slots.gone, connection), ("dropped",)]
+    other = watched(pool := pool_that(kind, lambda pool, origin: stranger))
+    assert pool.create_connection(ORIGIN) is stranger
+    other.pool.slots.connecting(other.reserved, None, 1.0)
+    other.pool.slots.opened(other.reserved, "1.1", 1.0)
+    assert (other.reserved.kept, other.reserved.probe()) == (None, stranger)
+
+
+@POOLS
+def test_a_pool_that_the_collector_has_makes_no_connection(kind):
+    """A finalizer that sends a request hears so: by then nothing leads to the pool."""
+    pool = kind()
+    watched(pool)
+    create = pool.create_connection
+    del pool
+    gc.collect()
+    with pytest.raises(httpcore.ConnectError, match=r"^the client is being collected$"):
+        create(ORIGIN)
 
 
 @POOLS

@@ -214,16 +214,13 @@ def test_a_pool_that_is_not_known_is_refused(version, monkeypatch):
 def test_whoever_watches_hears_of_the_end(monkeypatch):
     """When the pool is collected, and when its last transport is; not at the end of the process."""
     collected = []
-    monkeypatch.setattr(setup, "collected", collected.append)
+    monkeypatch.setattr(setup.Watch, "pool_collected", lambda watch: collected.append(watch._observer))
     gc.collect()  # those of other tests
     ENDED.clear()
     before = set(finalize._registry)
     made = InstrumentedSyncTransport(bare(), name="shop", sinks=[])
     observer = made.observer
-    ours = [
-        made_finalizer for made_finalizer in set(finalize._registry) - before if made_finalizer.peek()[2] == (observer,)
-    ]
-    assert [one.atexit for one in ours] == [False, False]
+    assert [one.atexit for one in set(finalize._registry) - before] == [False] * 3
     del made
     gc.collect()
     assert (collected, list(ENDED), observer.owned) == ([observer], [observer], False)

@@ -264,7 +264,7 @@ def test_warnings_as_errors_reach_nobody():
         command = [sys.executable, "-W", "error::ResourceWarning", "-c", STRICT.format(url=server.url())]
         done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
     assert done.stdout == "went on\n"
-    assert "Exception ignored in: <finalize object" in done.stderr
+    assert "Exception ignored in: <function _Connection.__del__" in done.stderr
     assert "the client of pool 'lost' was collected unclosed" in done.stderr
 
 

@@ -166,6 +166,51 @@ def test_an_answer_from_a_cache_is_no_use_of_a_connection(kit):
 
 
 @kits()
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_client_in_a_cycle_is_used_and_closed_by_a_finalizer(kit, unread):
+    """As without us: the garbage collector had cleared weak references to all of it by then."""
+
+    class Session:
+        def __init__(self):
+            self.client = instrument(kit.client_class(), name="cycle", sinks=[PrometheusSink(kit.registry)])
+            self.itself = self
+
+        def __del__(self):
+            ends.append(finish(self))
+
+    def finish(session):
+        if kit.colour == "sync":
+            if not unread:
+                codes.append(session.client.get(server.url()).status_code)
+            return session.client.close()
+        return session.client  # it is closed later, as openai's is
+
+    ends, codes = [], []
+    with Server() as server:
+
+        async def main():
+            session = Session()
+            driver = kit.driver_of(session.client, session.client._transport)
+            response = await driver.open(server.url())
+            if not unread:
+                await driver.read(response)
+                await driver.close(response)
+            del session, driver, response
+            gc.collect()
+            for client in filter(None, ends):
+                if not unread:
+                    codes.append((await client.get(server.url())).status_code)
+                await client.aclose()
+
+        anyio.run(main, backend=kit.backend)
+    assert (codes, len(ends)) == ([] if unread else [200], 1)
+    ends.clear()
+    gc.collect()
+    seen = kit.scrape()
+    assert (seen(c.OPENED), seen(c.OPEN_CONNECTIONS), seen(c.LEAKED, type=c.POOL_UNCLOSED)) == (1, 0, 0)
+
+
+@kits()
 def test_a_client_that_is_instrumented_anew_counts_under_its_new_name(kit):
     """Connections of the first time report their end to the first pool, and no request to either."""
     with Server() as server:

@@ -27,6 +27,9 @@ class Guide(Protocol):
     def close_reason(self, inner: Any, connection: Connection) -> str:
         """Say why the pool closes this connection."""
 
+    def dropped(self, connection: Connection) -> None:
+        """Note that the pool's object for a connection was collected. Called by its finalizer."""
+
 
 class _Connection(Hook):
     """The parts of a connection's hook that have no colour. handles, closes: the names of the two methods."""
@@ -40,12 +43,13 @@ class _Connection(Hook):
         self._observer = guide.observer
         self._connection = connection
         connection.probe = self._inner
-        self._handle_below = self._stand_in(self.handles)
+        self._stand_in(self.handles)
+        self._handle_before = self._before[self.handles]
         self._close_below = self._stand_in(self.closes)
 
     def __del__(self) -> None:
         if not sys.is_finalizing() and hasattr(self, "_connection"):
-            self._observer.defer(self._observer.pool.slots.gone, self._connection)
+            self._guide.dropped(self._connection)
 
     def let_go(self) -> None:
         """Let requests pass by from now on."""
@@ -107,12 +111,15 @@ class AsyncConnectionHook(_Connection):
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request; the pool has handed the connection over for it."""
-        inner = self._inner()
+        inner: Any = self._inner()
         if self._connection.state == RESERVED:
             self._wanted(request)
         checkout = self._observer.offer(CURRENT.get(), self._connection)
         try:
-            response = await self._handle_below(inner, request)
+            if self._handle_before is None:  # said here, not by `_stand_in`: each request comes by
+                response = await type(inner).handle_async_request(inner, request)
+            else:
+                response = await self._handle_before(request)
         except BaseException as exc:
             self._broke(checkout, inner, exc)
             raise
@@ -142,12 +149,15 @@ class ConnectionHook(_Connection):
 
     def handle_request(self, request: Any) -> Any:
         """Send one request; the pool has handed the connection over for it."""
-        inner = self._inner()
+        inner: Any = self._inner()
         if self._connection.state == RESERVED:
             self._wanted(request)
         checkout = self._observer.offer(CURRENT.get(), self._connection)
         try:
-            response = self._handle_below(inner, request)
+            if self._handle_before is None:  # said here, not by `_stand_in`: each request comes by
+                response = type(inner).handle_request(inner, request)
+            else:
+                response = self._handle_before(request)
         except BaseException as exc:
             self._broke(checkout, inner, exc)
             raise

@@ -3,7 +3,8 @@
 1. Its class, its other methods and its state are its own: whoever asks it for its status pays nothing for us.
 2. The object holds its hook, so the hook holds the object weakly: what nobody else holds goes at once, as without us.
    A hook that closes asks for the object when it is called, not when it is awaited: until then nobody else may hold it.
-3. What stood in there before us is called by us, and stands there again after us.
+3. What stood in there before us is called by us, and stands there again after us. A method of the class is looked up
+   when it is called: another may stand in there meanwhile, such as a mock's.
 """
 
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class Hook:
         # Not read from its `__dict__`: CPython is faster with attributes as long as nobody has asked for that.
         if getattr(bound, "__self__", None) is inner and getattr(bound, "__func__", method) is method:
             self._before[name] = None
-            return method  # type: ignore[no-any-return] # it stands where a method does
+            return lambda one, *args, **options: getattr(type(one), name)(one, *args, **options)
         self._before[name] = bound
         return lambda _, *args, **options: bound(*args, **options)
 

@@ -123,9 +123,10 @@ class Checkout:
 class Connection:
     """One slot of the pool, and the socket it comes to have.
 
-    probe: gives the pool's object for it, None once that was collected. stream: gives the stream of its socket,
-    likewise. in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to,
-    undecided. connector: the request that it connects for. upgraded: it speaks another protocol now.
+    probe: gives the pool's object for it, None once that was collected. own: that may be held (`_seams.watch`), and
+    kept: is so while the connection is open. stream: gives the stream of its socket, None once that was collected.
+    in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to, undecided.
+    connector: the request that it connects for. upgraded: it speaks another protocol now.
     plain: it is idle, and a plain request may have it. engaged: the plain request that the state machine took in here.
     rivals: plain requests that it was handed to while another had it; the pool does so in the moment before that one
     begins, and then refuses them.
@@ -145,8 +146,10 @@ class Connection:
         "id",
         "idle_at",
         "in_pool",
+        "kept",
         "offered",
         "opened_at",
+        "own",
         "peer",
         "plain",
         "probe",
@@ -170,6 +173,8 @@ class Connection:
         self.probe: Callable[[], Probe | None] = _nothing
         self.stream: Callable[[], Armed | None] = _nothing
         self.in_pool = True
+        self.own = False
+        self.kept: Any = None
         self.upgraded = self.stranger = False
         self.holders = self.offered = self.requests = 0
         self.busy_at = self.connecting_at = self.opened_at = self.idle_at = now

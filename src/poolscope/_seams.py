@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from weakref import finalize
 
 from poolscope import _contract as c
 from poolscope._connection_hooks import AsyncConnectionHook, ConnectionHook
 from poolscope._entrance import AsyncEntrance, Entrance
+from poolscope._flavour import root_of
 from poolscope._foreign import wraps
 from poolscope._hooks import Hook
 from poolscope._network import AsyncBackendProxy, BackendProxy
@@ -27,6 +29,8 @@ class Seam(Hook):
         super().__init__(pool)
         self.observer = observer
         self.unavailable = flavour.core.ConnectionNotAvailable
+        self._core = flavour.core.__name__
+        self._failed = flavour.core.ConnectError
         self.newer_core = flavour.name == "httpx2"
         self.asynchronous = asynchronous
         self._create_below = self._stand_in("create_connection")
@@ -36,6 +40,8 @@ class Seam(Hook):
     def create_connection(self, origin: Any) -> Any:
         """Stand in for the pool's method. In the sync colour the pool's lock is held: emit nothing."""
         pool: Any = self._inner()
+        if pool is None:  # somebody's finalizer sends a request, while the collector has the pool
+            raise self._failed("the client is being collected")
         state = self.observer.pool
         connection = self.observer.take(state.reserve, origin.scheme, origin.host, origin.port, _kept(self._inner))
         if connection is None:
@@ -58,9 +64,15 @@ class Seam(Hook):
         hook: Any = AsyncConnectionHook if self.asynchronous else ConnectionHook
         try:
             hook(inner, self, connection)
+            connection.own = root_of(type(inner)) == self._core  # a stranger's may hold the pool
         except Exception:  # noqa: BLE001 - one that takes no hook is out of our sight; a request must not pay for it
             self.observer.fault()
             self.observer.take(self.observer.pool.slots.gone, connection)
+
+    def dropped(self, connection: Connection) -> None:
+        """Note that the pool's object for a connection was collected. Called by its finalizer."""
+        self.observer.defer(self.observer.pool.slots.gone, connection)
+        self.observer.diagnosis.connection_dropped()
 
     def close_reason(self, inner: Any, connection: Connection) -> str:
         """Say why the pool closes this connection, from what it and the pool look like right now."""
@@ -138,8 +150,13 @@ def missing_names(pool: Any) -> list[str]:
 
 
 def watch(pool: Any, observer: Observer, flavour: Any, *, asynchronous: bool) -> None:
-    """Put our hook on the pool."""
+    """Put our hook on the pool.
+
+    The pool's open connections are kept as long as it is there: before the garbage collector runs the finalizers of
+    what it found, it clears all weak references to that, and one that closes a client has need of its hooks.
+    """
     Seam(observer, pool, flavour, asynchronous=asynchronous)
+    finalize(pool, observer.pool.slots.release).atexit = False
 
 
 def unwatch(pool: Any) -> None:

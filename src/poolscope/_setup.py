@@ -19,7 +19,7 @@ from poolscope._seen import ENDED
 from poolscope._snapshot import PoolSnapshot
 from poolscope._subscription import Sink
 from poolscope.diagnosis._losses_log import LossesLog
-from poolscope.diagnosis._watch import Options, Watch, collected
+from poolscope.diagnosis._watch import Options, Watch
 
 if TYPE_CHECKING:
     from poolscope.diagnosis._findings import Finding
@@ -123,7 +123,7 @@ class Setup:
         observer.body, observer.diagnosis = self._body, Watch(observer, asked)
         observer.at_entry = observer.diagnosis.at_entry
         if pool is not None:
-            finalize(pool, collected, observer).atexit = False
+            finalize(pool, observer.diagnosis.pool_collected).atexit = False
             watch(pool, observer, self._flavour, asynchronous=self._asynchronous)
         elif type(self._inner) not in _told:
             _told.add(type(self._inner))

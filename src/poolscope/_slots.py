@@ -83,6 +83,11 @@ class Slots:
             if connection.in_pool and id(connection.probe()) not in kept:
                 self.detached(connection, now)
 
+    def release(self) -> None:
+        """Keep none of the pool's objects, because the pool is collected. Called by its finalizer, without the lock."""
+        for connection in list(self.taken.values()):
+            connection.kept = None
+
     def reconcile(self, now: float) -> None:
         """Ask the pool's own objects about connections that are in use: the pool's word is the last one.
 
@@ -95,7 +100,9 @@ class Slots:
                 continue
             unused = not connection.holders and not connection.offered
             if proxy.is_closed():
-                (self.gone if unused and connection.state == RESERVED else self.detached)(connection, now)
+                unseen = connection.streamless and connection.state == ACTIVE  # nothing else will tell of it
+                over = unseen or (unused and connection.state == RESERVED)
+                (self.gone if over else self.detached)(connection, now)
             elif unused and connection.state == ACTIVE and proxy.is_idle():
                 self.idled(connection, now)
 
@@ -129,6 +136,7 @@ class Slots:
         connection.opened_at = now
         connection.protocol = protocol
         connection.connector = None
+        connection.kept = connection.probe() if connection.own else None
         tally.opened += 1
         tally.created(seconds, "")
         tally.protocols.add(protocol)
@@ -211,6 +219,7 @@ class Slots:
         if connection.occupied:
             self._vacate(connection, now)
         connection.in_pool = False
+        connection.kept = None
 
     def gone(self, connection: Connection, now: float) -> None:
         """Note that the pool's object for the connection was collected."""

@@ -48,6 +48,7 @@ class Watch:
         self._observer = observer
         self._options = options
         self._unclosed: deque[tuple[Any, Checkout]] = deque()
+        self._pool_gone = False
         observer.pool.losses.held_too_long_seconds = options.held_too_long_seconds
 
     def entered(self, checkout: Checkout | None) -> None:
@@ -70,15 +71,25 @@ class Watch:
         if self._options.reclaim and checkout.connection is not None and not checkout.connection.upgraded:
             self._unclosed.append((body, checkout))
 
+    def pool_collected(self) -> None:
+        """Note that the pool was collected. Called by its finalizer: another one may still close the client."""
+        self._pool_gone = True
+
+    def connection_dropped(self) -> None:
+        """Note that a connection was collected, and warn where nobody had closed it before its pool went.
+
+        Called by its finalizer: what a warning filter raises here, nobody gets.
+        """
+        observer = self._observer
+        connections = observer.pool.losses.still_open() if self._pool_gone and observer.pool.live else 0
+        if connections:
+            self._pool_gone = False  # told once
+            observer.defer(observer.pool.losses.collected, connections)
+            message = (
+                f"the client of pool {observer.name!r} was collected unclosed, with {connections} open connections"
+            )
+            warnings.warn(message, ResourceWarning, stacklevel=2)
+
 
 def _settled(_: float) -> None:
     return None
-
-
-def collected(observer: Observer) -> None:
-    """Take in that a pool was collected. Called by its finalizer: what a warning filter raises here, nobody gets."""
-    connections = observer.pool.losses.still_open()
-    if connections and observer.pool.live:
-        observer.defer(observer.pool.losses.collected, connections)
-        message = f"the client of pool {observer.name!r} was collected unclosed, with {connections} open connections"
-        warnings.warn(message, ResourceWarning, stacklevel=2)
