@@ -3,6 +3,8 @@
 import gc
 
 import anyio
+import anyio.lowlevel
+import pytest
 
 from driving import kits, reached, together
 from harness import Server
@@ -265,19 +267,44 @@ def test_a_response_of_http_1_0_ends_its_connection(kit):
 
 
 @kits()
-def test_a_response_closed_before_its_end_is_named(kit):
-    """response_unread: a response was closed before its body had ended."""
+@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("reused", [False, True])
+@pytest.mark.parametrize("how", ["at once", "by its iterator", "by its last reference"])
+def test_a_response_closed_before_its_end_is_named(kit, reused, how):
+    """response_unread: a response was closed before its body had ended, whoever closed what of it first."""
 
     def script(peer):
+        for _ in range(reused):
+            peer.request()
+            peer.respond(200, b"ok")
         peer.request()
         peer.respond_head()
         peer.chunk(b"half")
         peer.until_closed()
 
+    async def read_half(response):
+        if kit.colour == "sync":
+            iterator = response.iter_raw()
+            assert next(iterator) == b"half"
+            if how == "by its iterator":
+                iterator.close()
+        else:
+            iterator = response.aiter_raw()
+            assert await anext(iterator) == b"half"
+            if how == "by its iterator":
+                await iterator.aclose()
+        del iterator
+        await anyio.lowlevel.checkpoint()  # what closes it may be a task by now
+
     with Server(script) as server:
 
         async def story(driver):
-            await driver.close(await driver.open(server.url()))
+            for _ in range(reused):
+                await driver.get(server.url())
+            response = await driver.open(server.url())
+            if how != "at once":
+                await read_half(response)
+            await driver.close(response)
 
         assert kit.run(story).reasons() == {c.RESPONSE_UNREAD: 1}
 

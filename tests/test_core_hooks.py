@@ -489,15 +489,19 @@ def test_tls_that_fails_is_told_and_raised(scene, kind):
 
 @STREAMS
 def test_the_close_of_a_stream_is_the_close_of_a_socket(scene, kind):
-    """With what is handled there, or with what the close itself raises."""
+    """With what is handled there, or with what the close itself raises. Once: it may be closed and collected after."""
     below, _ = stream_of(kind, scene)
-    close, exc = getattr(below, kind.closes), OSError("broken")
-    finish(close())
-    below.does = fails_with(exc)
-    finish_failing(close, exc)
-    closed = "socket_closed", scene.connection
-    assert scene.heard == [(*closed, None), (*closed, exc)]
+    finish(getattr(below, kind.closes)())
+    assert scene.heard == [("socket_closed", scene.connection, None)]
+    below.does = fails_with(exc := OSError("broken"))
+    finish_failing(getattr(below, kind.closes), exc)
     assert below.asked == [("close",), ("close",)]
+    del below
+    assert scene.heard == [("socket_closed", scene.connection, None)]
+    below, _ = stream_of(kind, scene)
+    below.does = fails_with(exc)
+    finish_failing(getattr(below, kind.closes), exc)
+    assert scene.heard == [("socket_closed", scene.connection, exc)]
 
 
 def backend_of(kind, scene, does, *, scheme=b"http", http2=False):

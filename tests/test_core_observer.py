@@ -201,21 +201,6 @@ def test_a_connection_that_is_gone_or_never_was_is_not_idle(desk):
     assert desk.pool.ended == []
 
 
-@pytest.mark.parametrize(
-    ("chunks", "cut", "read"),
-    [("ended", False, True), ("collected", False, True), ("ended", True, False), ("open", False, False)],
-)
-def test_a_body_that_is_not_watched_was_read_where_its_generator_ended(desk, chunks, cut, read):
-    """Or was collected; not where its socket was closed before that."""
-    made = (number for number in [1])
-    if chunks == "ended":
-        list(made)
-    checkout, _ = desk.hold(1.0, desk.idle(0.5))
-    checkout.chunks, checkout.cut = lambda: None if chunks == "collected" else made, cut
-    desk.observer.end(checkout)
-    assert checkout.read is read
-
-
 def test_a_request_that_is_engaged_is_plain_no_longer(desk):
     """As far as it has come."""
     connection, _ = armed_connection(desk)
@@ -254,24 +239,40 @@ def test_an_opened_connection_is_told_to_whom_it_connects_for(desk):
 
 
 @pytest.mark.parametrize(
-    ("phase", "closing", "exc", "cut", "error"),
+    ("phase", "closing", "exc", "error"),
     [
-        (c.STREAMING, False, None, True, ""),
-        (c.STREAMING, False, OSError(), True, "OSError"),
-        (c.STREAMING, False, GeneratorExit(), True, ""),
-        (c.STREAMING, True, OSError(), False, ""),
-        ("requesting", False, OSError(), False, ""),
+        (c.STREAMING, False, None, ""),
+        (c.STREAMING, False, OSError(), "OSError"),
+        (c.STREAMING, False, GeneratorExit(), ""),
+        (c.STREAMING, True, OSError(), ""),
+        ("requesting", False, OSError(), ""),
     ],
 )
-def test_a_socket_that_closes_under_a_body_that_is_not_watched_cuts_it(desk, phase, closing, exc, cut, error):
+def test_a_socket_that_closes_under_a_body_that_is_not_watched_ends_it(desk, phase, closing, exc, error):
     """With what is handled there as its error, but for the end of its own generator; not while it is being closed."""
     connection, _ = armed_connection(desk)
     checkout = desk.guest(1.0, connection)
     checkout.phase, checkout.closing = phase, closing
     desk.now = 3.0
     desk.observer.socket_closed(connection, exc)
-    assert (checkout.cut, checkout.error, connection.socket_closed_at) == (cut, error, 3.0)
+    assert (checkout.error, connection.socket_closed_at) == (error, 3.0)
     desk.observer.socket_closed(desk.idle(0.5), exc)
+
+
+@pytest.mark.parametrize("half_read", [True, False, None])
+def test_how_far_the_response_had_come_is_asked_as_its_socket_closes(desk, half_read):
+    """Before its end is counted. Where that cannot be asked, it is not known, and no fault."""
+    connection, _ = armed_connection(desk)
+    assert connection.unread is None
+    desk.observer.socket_closed(connection, None)
+    assert connection.unread is None, "no pool has said how that is asked"
+    asked = []
+    connection = desk.hold(1.0, desk.idle(0.5))[1]
+    desk.observer.half_read = lambda one: asked.append((one, one.socket_closed_at)) or half_read
+    desk.observer.socket_closed(connection, None)
+    assert (connection.unread, asked) == (half_read, [(connection, None)])
+    desk.observer.half_read = lambda one: one.nothing_of_the_kind
+    desk.observer.socket_closed(desk.idle(0.5), None)
 
 
 def test_an_attempt_to_connect_that_fails_frees_no_slot_and_is_told_to_its_request(desk):

@@ -4,6 +4,7 @@ import gc
 import sys
 from types import SimpleNamespace
 
+import h11
 import httpcore
 import httpx
 import pytest
@@ -290,6 +291,30 @@ def test_an_idle_connection_makes_room_or_is_one_too_many(connections, limit, id
     pool, seam = seam_of(connections, limit, idle_limit, newer=newer)
     assert seam.close_reason(one(), seam.observer.reserved) == reason
     assert pool is seam._inner()
+
+
+def test_how_far_a_response_has_come_is_what_its_parser_says():
+    """However deep that is, as behind a proxy; HTTP/2 has none, nor has one that was collected."""
+    pool = httpcore.ConnectionPool()
+    heard = watched(pool)
+    heard.reserved.probe = lambda: None
+    assert heard.half_read(heard.reserved) is None
+    parser = h11.Connection(h11.CLIENT)
+    inner = SimpleNamespace(_h11_state=parser)
+    outer = SimpleNamespace(_connection=SimpleNamespace(_connection=inner))
+    for reached, said in ((b"", False), (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha", True), (b"lf", False)):
+        if not reached:
+            parser.send(h11.Request(method="GET", target="/", headers=[("host", "shop")]))
+            parser.send(h11.EndOfMessage())
+        else:
+            parser.receive_data(reached)
+            while parser.next_event() not in (h11.NEED_DATA, h11.PAUSED):
+                pass
+        for probe in (inner, outer):
+            heard.reserved.probe = lambda probe=probe: probe
+            assert heard.half_read(heard.reserved) is said
+    heard.reserved.probe = lambda: SimpleNamespace(_connection=SimpleNamespace(_h2_state=None))
+    assert heard.half_read(heard.reserved) is None
 
 
 def test_a_pool_is_found_behind_an_instrumentations_wrapper():

@@ -137,16 +137,24 @@ def test_an_early_requeue_sums_the_wait_and_a_late_one_begins_anew():
     ]
     assert (second.holders, second.offered) == (0, 0)
     pool.withdraw(request, 8.0)  # nothing is left to take back
+    third = ledger.open(8.0)
+    pool.offer(request, third, 8.25)
+    pool.commit(request, c.REUSED, 8.25)
+    pool.slots.socket_closed(third, 8.5)
+    third.unread = True
+    ledger.facts()
+    pool.withdraw(request, 8.75)  # it is sent once more, and nobody read what it got
+    assert ledger.facts()[0][3] == c.RESPONSE_UNREAD
     pool.offer(request, first, 9.0)
     pool.write(request, first, 9.5)
-    assert ledger.facts()[-1] == ("Acquired", 9.5, c.REUSED, 2.0, first.id, None)
+    assert ledger.facts()[-1] == ("Acquired", 9.5, c.REUSED, 0.25, first.id, None)
     pool.withdraw(request, 9.75)
     pool.offer(request, first, 9.8125)
     pool.withdraw(request, 9.875)
     pool.offer(request, first, 9.9375)
     pool.withdraw(request, 9.96875)
     counted = ledger.counted(10.0)
-    assert (counted["requeues", c.EARLY], counted["requeues", c.LATE]) == (3, 2)
+    assert (counted["requeues", c.EARLY], counted["requeues", c.LATE]) == (3, 3)
 
 
 def test_requeues_leave_the_rest_as_it_was():
@@ -416,19 +424,24 @@ def test_an_open_connection_of_which_no_socket_was_seen_ends_with_it():
 
 
 @pytest.mark.parametrize(
-    ("error", "cancelled", "read", "reason"),
+    ("error", "cancelled", "read", "unread", "reason"),
     [
-        ("ReadError", False, True, c.FAILED),
-        ("CancelledError", True, True, c.CANCELLED),
-        ("", False, True, c.CONNECTION_CLOSE),
-        ("", False, False, c.RESPONSE_UNREAD),
+        ("ReadError", False, True, None, c.FAILED),
+        ("CancelledError", True, True, True, c.CANCELLED),
+        ("", False, True, None, c.CONNECTION_CLOSE),
+        ("", False, False, None, c.RESPONSE_UNREAD),
+        ("", False, False, False, c.CONNECTION_CLOSE),
+        ("", False, True, True, c.RESPONSE_UNREAD),
     ],
 )
-def test_the_request_says_why_its_socket_closed(error, cancelled, read, reason):
-    """Its error, its cancel, its end or its early close; the socket lived until it closed, not until that was known."""
+def test_the_request_says_why_its_socket_closed(error, cancelled, read, unread, reason):
+    """Its error, its cancel, its end or its early close; the socket lived until it closed, not until that was known.
+
+    Whether its response had come to its end by then, the connection says where it can.
+    """
     ledger = Ledger()
     request, connection = ledger.hold(1.0)
-    request.error, request.cancelled, request.read = error, cancelled, read
+    request.error, request.cancelled, request.read, connection.unread = error, cancelled, read, unread
     ledger.facts()
     ledger.pool.slots.socket_closed(connection, 3.0)
     ledger.pool.slots.socket_closed(connection, 4.0)

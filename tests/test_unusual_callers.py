@@ -131,6 +131,31 @@ def test_a_second_attempt_that_finds_no_slot_is_a_time_out(kit):
 
 
 @kits()
+def test_what_a_retry_leaves_unread_closes_its_connection_for_that(kit):
+    """Not as a server that ends it."""
+
+    class Impatient(kit.bare_class):
+        def handle_request(self, request):
+            super().handle_request(request).close()
+            return super().handle_request(request)
+
+        async def handle_async_request(self, request):
+            await (await super().handle_async_request(request)).aclose()
+            return await super().handle_async_request(request)
+
+    with Server() as server:
+
+        async def main():
+            driver = instrumented(kit, kit.client_class(transport=Impatient()))
+            for _ in range(2):
+                await driver.get(server.url())
+            await driver.close_client()
+
+        anyio.run(main, backend=kit.backend)
+    assert kit.scrape().reasons() == {c.RESPONSE_UNREAD: 2, c.POOL_CLOSED: 1}
+
+
+@kits()
 def test_an_answer_from_a_cache_is_no_use_of_a_connection(kit):
     """A user's transport that sends what it has not yet, and answers by itself what it has."""
 

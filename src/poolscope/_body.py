@@ -6,7 +6,7 @@
    `__getattr__` would make each attribute cost a detour in CPython.
 
 The body of a plain request (`_plain`) is iterated by the inner iterator itself: should its socket be closed, that says
-what went wrong, and the iterator whether it came to its end.
+what went wrong, and its connection whether the response had come to its end.
 """
 
 import sys

@@ -15,7 +15,7 @@ from poolscope._gate import Gate
 from poolscope._phases import BODILESS
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
-from poolscope._records import CURRENT, Checkout, Connection, error_type, frame_of
+from poolscope._records import CURRENT, Checkout, Connection, error_type
 from poolscope._snapshot import PoolSnapshot, picture
 from poolscope._subscription import Sink, Subscription
 from poolscope._tracing import Tracing
@@ -35,6 +35,7 @@ class Observer(Gate):
     pool: its state. pooled: False where the transport has no pool that can be seen.
     body: the class that watches the bodies of its responses.
     diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`). at_entry: it is told of each request that enters.
+    half_read: whether a connection's response was not read to its end, None where that cannot be told.
     """
 
     def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,6 +50,7 @@ class Observer(Gate):
         self.diagnosis: Any = None
         self.at_entry = False
         self.tracing: Tracing | None = None
+        self.half_read: Callable[[Connection], bool | None] = lambda _: None
         self.watch_entrance: Callable[[Observer], object] | None = None
 
     @property
@@ -118,9 +120,6 @@ class Observer(Gate):
     def _end_step(self, checkout: Checkout, timed_out: bool) -> None:
         """End a request by the state machine. Where it does not follow, its connection is asked whether it is idle."""
         connection = checkout.connection
-        if checkout.chunks is not None and not checkout.plain:
-            chunks = checkout.chunks()
-            checkout.read = not checkout.cut and (chunks is None or frame_of(chunks) is None)
         if connection is None:
             idle = False
         elif checkout.read and connection.protocol == "1.1" and not connection.upgraded:
@@ -156,12 +155,13 @@ class Observer(Gate):
 
     def socket_closed(self, connection: Connection, exc: BaseException | None) -> None:
         """Note that a socket is closed. exc: what is being handled there; a plain body is not watched otherwise."""
+        with suppress(Exception):  # it asks for what may be called otherwise one day
+            connection.unread = self.half_read(connection)
         self.apply(self.pool.slots.socket_closed, connection)
         checkout = connection.engaged
-        if checkout is not None and checkout.phase == c.STREAMING and not checkout.closing:
-            checkout.cut = True
-            if exc is not None and not isinstance(exc, GeneratorExit):
-                checkout.fail(exc)
+        streaming = checkout is not None and checkout.phase == c.STREAMING and not checkout.closing
+        if checkout is not None and streaming and exc is not None and not isinstance(exc, GeneratorExit):
+            checkout.fail(exc)
 
     def met(self, checkout: Checkout | None, connection: Connection, stream: Any) -> None:
         """Note whom a new socket speaks to, where anything is traced: later it may not be able to say it."""

@@ -73,7 +73,7 @@ class Checkout:
     started_at: entered the transport. entered_at: its present wait began. offered_at: was last handed a connection.
     ended_at: ended, None until then. ended: that has been counted.
     joined: that connection was being set up for, or used by, another request. streaming: HTTP/2 gave it a stream.
-    read: its body was read to the end. cut: its socket was closed before that. closing: its body is being closed.
+    read: its body was read to the end, where something of ours iterates it. closing: its body is being closed.
     error: what ended it, empty where nothing did; cancelled: that was no failure. source: new, reused or shared.
     chunks: gives the generator that iterates its body, where nothing of ours does, None once that was collected.
     trace: None where it is not traced. queued: its wait was more than a hand-over (kept for a trace).
@@ -85,7 +85,7 @@ class Checkout:
     # Defaults stand on the class: a request then pays only for what it sets. What is read again and again is set.
     connection: "Connection | None" = None
     tally: OriginTally | None = None
-    joined = streaming = read = cut = closing = cancelled = ended = queued = measured_elsewhere = False
+    joined = streaming = read = closing = cancelled = ended = queued = measured_elsewhere = False
     phase = REQUESTING
     state = WAITING
     status: int | str = ""
@@ -132,7 +132,9 @@ class Connection:
     begins, and then refuses them.
     stranger: somebody came to it past the instrumentation.
     busy_at: since when its slot is taken by somebody. closing: why the pool closes it, empty while it does not.
-    socket_closed_at: closed, and the reason may not be known yet. peer: whom its socket speaks to, and setup: the span
+    socket_closed_at: closed, and the reason may not be known yet. unread: by then a response had not come to its end,
+    None where that cannot be told.
+    peer: whom its socket speaks to, and setup: the span
     of its set-up; both None where nothing was traced then.
     """
 
@@ -162,6 +164,7 @@ class Connection:
         "stranger",
         "stream",
         "tally",
+        "unread",
         "upgraded",
     )
 
@@ -176,6 +179,7 @@ class Connection:
         self.own = False
         self.kept: Any = None
         self.upgraded = self.stranger = False
+        self.unread: bool | None = None
         self.holders = self.offered = self.requests = 0
         self.busy_at = self.connecting_at = self.opened_at = self.idle_at = now
         self.connector: Checkout | None = None

@@ -34,6 +34,7 @@ class Seam(Hook):
         self.newer_core = flavour.name == "httpx2"
         self.asynchronous = asynchronous
         self._create_below = self._stand_in("create_connection")
+        observer.half_read = _half_read
         observer.watch_entrance = partial(_watch_entrance, self._inner, asynchronous)
         observer.pool.losses.kept = partial(_kept, self._inner)
 
@@ -98,6 +99,14 @@ def _watch_entrance(pool: Callable[[], Any], asynchronous: bool, observer: Obser
     found, entrance = pool(), AsyncEntrance if asynchronous else Entrance
     if found is not None:
         entrance(found, observer)
+
+
+def _half_read(connection: Connection) -> bool | None:
+    """Whether a response has begun and not ended, as HTTP/1.1's parser has it; None where there is none."""
+    inner: Any = connection.probe()
+    while inner is not None and not hasattr(inner, "_h11_state"):
+        inner = getattr(inner, "_connection", None)
+    return None if inner is None else inner._h11_state.their_state.__name__ == "SEND_BODY"
 
 
 def _hook(thing: Any, name: str) -> Any:

@@ -116,7 +116,7 @@ class Steps:
         checkout.streaming = False
         checkout.queued = True
         if connection.socket_closed_at is not None:
-            self.slots.closed(connection, c.CONNECTION_CLOSE, now)
+            self.slots.closed(connection, c.RESPONSE_UNREAD if connection.unread else c.CONNECTION_CLOSE, now)
         if self.journal.wanted[e.Requeued]:
             self.journal.post(e.Requeued, tally, now, stage, connection.id)
 
@@ -218,7 +218,7 @@ class Steps:
         tally.use_time.observe(use)
         connection.holders -= 1
         if connection.socket_closed_at is not None:
-            self.slots.closed(connection, _why_closed(checkout), now)
+            self.slots.closed(connection, _why_closed(checkout, connection), now)
         elif idle:
             self.slots.idled(connection, now)
         if self.journal.wanted[e.Released]:
@@ -242,8 +242,9 @@ class Steps:
                 self.journal.post(e.Abandoned, tally, now, wait, error_type, checkout.trace)
 
 
-def _why_closed(checkout: Checkout) -> str:
+def _why_closed(checkout: Checkout, connection: Connection) -> str:
     """Give the reason of a socket's close that the request which held it brought about."""
     if checkout.error:
         return c.CANCELLED if checkout.cancelled else c.FAILED
-    return c.CONNECTION_CLOSE if checkout.read else c.RESPONSE_UNREAD
+    unread = not checkout.read if connection.unread is None else connection.unread
+    return c.RESPONSE_UNREAD if unread else c.CONNECTION_CLOSE

@@ -27,8 +27,8 @@ _HTTP2_PREFACE = b"PRI * HTTP/2"
 class _Stream(Hook):
     """The parts of a stream's hook that have no colour. closes: the name of its closing method.
 
-    to_origin: what is written goes to the origin, not to a proxy on the way. superseded: TLS took the socket over, and
-    what becomes of the stream says nothing of the connection.
+    to_origin: what is written goes to the origin, not to a proxy on the way. superseded: TLS took the socket over, or
+    it was closed, and what becomes of the stream says nothing of the connection.
     """
 
     closes: ClassVar[str]
@@ -123,6 +123,7 @@ class _Stream(Hook):
 
     def _closed(self) -> None:
         if not self.superseded:
+            self.superseded = True
             self._observer.socket_closed(self._connection, sys.exception())
 
 
