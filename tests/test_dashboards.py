@@ -106,6 +106,12 @@ def test_each_rule_of_the_linter_trips_on_its_fault(rule):
     assert list(rule(tree)) != []
 
 
+def test_a_regular_expression_that_takes_an_unescaped_value_trips():
+    tree = board("one-pool")
+    first_expr(tree, lambda e: e.replace('instance="$instance"', 'instance=~"$instance"'))
+    assert list(lint.selectors_are_narrowed(tree)) != []
+
+
 def test_a_panel_that_is_too_wide_trips(name="connection-pool"):
     tree = board(name)
     tree["panels"][0]["gridPos"]["w"] = 25

@@ -77,7 +77,8 @@ def test_every_selector_of_the_dashboards_is_narrowed(tmp_path):
         variables = lint.variables(board)
         assert variables["datasource"]["current"]["value"] == "prom-1"
         assert variables["job"]["query"] == 'label_values(http_client_connection_max{team="payments"}, job)'
-        assert '{team="payments", job=~"$job"' in variables["pool"]["query"]
+        matched = "=~" if variables["job"]["multi"] else "="
+        assert f'{{team="payments", job{matched}"$job"' in variables["pool"]["query"]
 
 
 def test_a_prometheus_rule_holds_the_rule_file(tmp_path):

@@ -17,7 +17,9 @@ COLUMNS = 24
 class Page:
     """A dashboard that is filled from top to bottom: `row` begins a new section, `add` places panels side by side."""
 
-    def __init__(self, uid: str, title: str, description: str) -> None:
+    def __init__(self, uid: str, title: str, description: str, *, many: bool = True) -> None:
+        """Begin a page. many: more than one value can be chosen for each variable."""
+        self.many = many
         self.built = (
             dashboard.Dashboard(title)
             .uid(uid)
@@ -34,10 +36,10 @@ class Page:
         )
         self.y = 0
 
-    def variable(self, name: str, label: str, query: str, *, many: bool = True) -> None:
-        made = dashboard.QueryVariable(name).label(label).query(query).datasource(DATASOURCE).multi(many)
+    def variable(self, name: str, label: str, query: str) -> None:
+        made = dashboard.QueryVariable(name).label(label).query(query).datasource(DATASOURCE).multi(self.many)
         made = made.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(model.VariableSort.ALPHABETICAL_ASC)
-        if many:
+        if self.many:
             every = model.VariableOption(selected=True, text="All", value="$__all")
             made = made.include_all(True).all_value(".+").current(every)
         self.built = self.built.with_variable(made)

@@ -17,10 +17,11 @@ def build() -> Page:
         ONE_POOL_UID,
         "HTTPX / One pool",
         "One pool of one process: what its slots do, who waits, why connections come and go.",
+        many=False,
     )
-    page.variable("job", "Job", f"label_values({c.MAX.prometheus_name}, job)", many=False)
-    page.variable("instance", "Instance", f'label_values({c.MAX.prometheus_name}{{job=~"$job"}}, instance)', many=False)
-    page.variable("pool", "Pool", f"label_values({c.MAX.prometheus_name}{{{q.TARGET}}}, {q.POOL})", many=False)
+    page.variable("job", "Job", f"label_values({c.MAX.prometheus_name}, job)")
+    page.variable("instance", "Instance", f'label_values({c.MAX.prometheus_name}{{job=~"$job"}}, instance)')
+    page.variable("pool", "Pool", f"label_values({c.MAX.prometheus_name}{{{q.TARGET}}}, {q.POOL})")
     page.link("All pools", f"/d/{FLEET_UID}")
     glance(page)
     page.row("Slots: what does the pool do with its limit?")

@@ -41,7 +41,7 @@ def queries(board: dict) -> Iterator[tuple[str, str]]:
 
 def plain(expr: str) -> str:
     """Put numbers where Grafana puts its own."""
-    return expr.replace("$__rate_interval", "1m").replace("$__range", "1h")
+    return expr.replace("$__rate_interval", "1m").replace("$__range", "1h").replace("$__from", "0")
 
 
 def selectors(node) -> Iterator:
@@ -82,14 +82,20 @@ def target_variables(board):
             yield f"{name} does not take what it should"
 
 
+def matched_by(board: dict, variable: str) -> str:
+    """Grafana escapes a value for a regular expression only where more than one can be chosen."""
+    return str(promql.MatchOp.Re if variables(board)[variable].get("multi") else promql.MatchOp.Equal)
+
+
 def selectors_are_narrowed(board):
     for place, expr in queries(board):
         for selector in selectors(promql.parse(plain(expr))):
-            have = {(m.name, m.value) for m in selector.matchers.matchers}
-            need = {("job", "$job"), ("instance", "$instance")}
+            have = {(m.name, str(m.op), m.value) for m in selector.matchers.matchers}
             metric = metric_of(selector.name)
-            if metric and c.POOL in metric.labels:
-                need.add((POOL, "$pool"))
+            names = {"job": "job", "instance": "instance"} | (
+                {"pool": POOL} if metric and c.POOL in metric.labels else {}
+            )
+            need = {(label, matched_by(board, name), f"${name}") for name, label in names.items()}
             if not need <= have:
                 yield f"{place}: {selector.name} lacks {sorted(need - have)}"
 

@@ -18,6 +18,8 @@ FLEET, ONE_POOL = NAMES = ("connection-pool", "one-pool")
 VARIABLE = "${datasource}"
 INPUT = "${DS_PROMETHEUS}"
 
+_JOB = re.compile(r'job=~?"\$job"')
+
 
 def built(name: str) -> str:
     """Give a dashboard as it was built."""
@@ -55,7 +57,7 @@ def _narrowed(name: str, datasource: str, selector: str, *, recorded: bool) -> d
     if selector:
         queries = [target for panel in tree["panels"] for target in panel.get("targets", [])]
         for query in [*queries, *tree["annotations"]["list"]]:
-            query["expr"] = query["expr"].replace('job=~"$job"', f'{selector}, job=~"$job"')
+            query["expr"] = _JOB.sub(lambda found: f"{selector}, {found[0]}", query["expr"])
         for variable in tree["templating"]["list"]:
             if variable["type"] == "query":
                 variable["query"] = _narrowed_values(variable["query"], selector)
