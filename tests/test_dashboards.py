@@ -88,6 +88,7 @@ FAULTS = {
     "ids_and_titles_are_unique": twice,
     "nothing_overlaps": overlap,
     "no_panel_says_no_data": lambda t: panel(t)["fieldConfig"]["defaults"].pop("noValue"),
+    "no_zero_out_of_nothing": lambda t: first_expr(t, lambda e: e + " or vector(0)"),
     "lines_are_the_alerts": lambda t: panel(t, "stat")["fieldConfig"]["defaults"]["thresholds"]["steps"][1].update(
         value=0.85
     ),

@@ -8,7 +8,7 @@ from poolscope.alerts import recording
 from . import queries as q
 from .layout import Page
 from .parts import BLUE, GREEN, ORANGE, RED, Column, Query, coloured, graph, rows
-from .queries import LABEL, S, rate, series, total
+from .queries import LABEL, S, or_zero, rate, series, total
 
 
 def by(metric: c.Metric, label: str) -> Query:
@@ -39,7 +39,7 @@ def churn(page: Page) -> None:
             "percentunit",
             Query(q.top(5, recording.fresh(recording.DASHBOARD, q.RATE)), q.NAME),
             line=(S.churn_ratio, ORANGE),
-            nothing="no checkouts",
+            nothing="no data, or no checkouts",
         ),
     )
     ends(page)
@@ -67,9 +67,9 @@ def ends(page: Page) -> None:
         "s",
         Query(q.quantile(0.5, c.CREATE_TIME), "p50"),
         Query(q.quantile(0.99, c.CREATE_TIME), "p99"),
-        Query(total(rate(c.CREATE_TIME, f'{LABEL(c.ERROR)}!=""', suffix="_count")) + " or vector(0)", "failures/s"),
+        Query(total(rate(c.CREATE_TIME, f'{LABEL(c.ERROR)}!=""', suffix="_count")), "failures/s"),
         log=True,
-        nothing="no connection set up",
+        nothing="no data, or no connection set up",
     )
     page.add(
         8,
@@ -88,7 +88,7 @@ def ends(page: Page) -> None:
             Query(q.quantile(0.5, c.DURATION), "p50"),
             Query(q.quantile(0.95, c.DURATION), "p95"),
             log=True,
-            nothing="none closed",
+            nothing="no data, or none closed",
         ),
     )
 
@@ -123,7 +123,7 @@ def origins(page: Page) -> None:
             "s",
             Query(q.quantile(0.95, c.USE_TIME, LABEL(c.ADDRESS)), q.ORIGIN),
             log=True,
-            nothing="no checkouts",
+            nothing="no data, or no checkouts",
         ),
     )
     requests(page)
@@ -146,7 +146,7 @@ def requests(page: Page) -> None:
             "s",
             Query(q.quantile(0.95, c.REQUEST_DURATION, LABEL(c.ADDRESS)), q.ORIGIN),
             log=True,
-            nothing="no requests",
+            nothing="no data, or no requests",
         ),
         graph(
             "HTTP/2: wait for a stream, p95 by origin",
@@ -154,7 +154,7 @@ def requests(page: Page) -> None:
             "s",
             Query(q.quantile(0.95, c.STREAM_WAIT_TIME, LABEL(c.ADDRESS)), q.ORIGIN),
             line=(S.slow_seconds, RED),
-            nothing="no HTTP/2",
+            nothing="no data, or no HTTP/2",
         ),
     )
 
@@ -168,7 +168,7 @@ def lost(page: Page) -> None:
             "Leaks a minute by type, and slots that no request owns. Healthy is zero for ever: close every response, or use a with block.",
             "short",
             Query(f"60 * {total(rate(c.LEAKED), LABEL(c.LEAK))}", "{{" + LABEL(c.LEAK) + "}}, a minute"),
-            Query(f"{total(series(c.ORPHANED))} or vector(0)", "lost slots"),
+            Query(total(series(c.ORPHANED)), "lost slots"),
         ),
         graph(
             "Oldest hold, 5 oldest",
@@ -199,10 +199,7 @@ def table(one_pool: str):
     def where(expr: str) -> str:
         return f"sum by ({q.WHERE}) ({expr})"
 
-    def zero(expr: str) -> str:
-        return f"{expr} or 0 * {where(series(c.MAX))}"
-
-    p99 = f"histogram_quantile(0.99, sum by (le, {q.WHERE}) ({rate(c.WAIT_TIME, suffix='_bucket')})) >= 0"
+    p99 = f"histogram_quantile(0.99, sum by (le, {q.WHERE}) ({rate(c.WAIT_TIME, suffix='_bucket')}))"
     new = f"{where(rate(c.OPENED))} / ({where(rate(c.CHECKOUTS))} > 0)"
     idle = series(c.OPEN_CONNECTIONS, f'{LABEL(c.STATE)}="{c.IDLE}"')
     hour = f"{where('increase(' + series(c.TIMEOUTS) + '[1h])')}"
@@ -213,15 +210,15 @@ def table(one_pool: str):
         "Every pool, the fullest first. Click an instance for its own page; use a column's filter to narrow.",
         {"job": "job", q.POOL: "pool", "instance": "instance"},
         [
-            Column("Utilization", zero(q.utilization()), "percentunit", 170, full, gauge=True, decimals=0),
+            Column("Utilization", q.utilization(), "percentunit", 170, full, gauge=True, decimals=0),
             Column("In use", where(series(c.IN_USE)), "short", 80),
-            Column("Idle", zero(where(idle)), "short", 70),
+            Column("Idle", where(idle), "short", 70),
             Column("Limit", f"min by ({q.WHERE}) ({series(c.MAX)})", "short", 90, unlimited=True),
-            Column("Waiting", zero(where(series(c.PENDING))), "short", 90, ((1, ORANGE),)),
-            Column("p99 wait", zero(p99), "s", 90, ((S.slow_seconds, RED),)),
-            Column("Timeouts, 1h", zero(hour), "short", 120, ((S.timeout_count, RED),), decimals=0),
-            Column("New", zero(new), "percentunit", 80, ((S.churn_ratio, ORANGE),), decimals=0),
-            Column("Lost", zero(where(series(c.ORPHANED))), "short", 70, ((1, ORANGE),)),
+            Column("Waiting", where(series(c.PENDING)), "short", 90, ((1, ORANGE),)),
+            Column("p99 wait", or_zero(p99, q.WHERE), "s", 90, ((S.slow_seconds, RED),)),
+            Column("Timeouts, 1h", hour, "short", 120, ((S.timeout_count, RED),), decimals=0),
+            Column("New", or_zero(new, q.WHERE), "percentunit", 80, ((S.churn_ratio, ORANGE),), decimals=0),
+            Column("Lost", where(series(c.ORPHANED)), "short", 70, ((1, ORANGE),)),
         ],
         {"instance": ("Open this pool", link)},
     )

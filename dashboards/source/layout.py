@@ -12,6 +12,8 @@ from .queries import POOL, TARGET
 
 TAGS = ["httpx", "connection-pool"]
 COLUMNS = 24
+ANYTHING = {"instance": ".*"}
+"""What "All" stands for, where it is not `.+`: OpenTelemetry names an instance only where `service.instance.id` is set."""
 
 
 class Page:
@@ -41,7 +43,7 @@ class Page:
         made = made.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(model.VariableSort.ALPHABETICAL_ASC)
         if self.many:
             every = model.VariableOption(selected=True, text="All", value="$__all")
-            made = made.include_all(True).all_value(".+").current(every)
+            made = made.include_all(True).all_value(ANYTHING.get(name, ".+")).current(every)
         self.built = self.built.with_variable(made)
 
     def link(self, title: str, url: str) -> None:

@@ -42,7 +42,7 @@ def queue(page: Page) -> None:
             Query(q.quantile(0.99, c.WAIT_TIME), "p99"),
             line=(S.slow_seconds, RED),
             log=True,
-            nothing="no checkouts",
+            nothing="no data, or no checkouts",
         ),
         graph(
             "Timeouts by cause",
@@ -73,7 +73,7 @@ def connections(page: Page) -> None:
             Query(q.quantile(0.95, c.CREATE_TIME), "p95"),
             Query(total(rate(c.CREATE_TIME, suffix="_count"), LABEL(c.ERROR)), "attempts/s {{" + LABEL(c.ERROR) + "}}"),
             log=True,
-            nothing="no connection set up",
+            nothing="no data, or no connection set up",
         ),
         graph(
             "Lifetime at close",
@@ -82,7 +82,7 @@ def connections(page: Page) -> None:
             Query(q.quantile(0.5, c.DURATION), "p50"),
             Query(q.quantile(0.95, c.DURATION), "p95"),
             log=True,
-            nothing="none closed",
+            nothing="no data, or none closed",
         ),
     )
     lost(page)
@@ -128,7 +128,7 @@ def lost(page: Page) -> None:
             Query(q.quantile(0.5, c.STREAM_WAIT_TIME), "p50"),
             Query(q.quantile(0.95, c.STREAM_WAIT_TIME), "p95"),
             line=(S.slow_seconds, RED),
-            nothing="no HTTP/2",
+            nothing="no data, or no HTTP/2",
         ),
         graph(
             "Clients made",
@@ -145,7 +145,7 @@ def origins(page: Page) -> None:
     where = f"{LABEL(c.ADDRESS)}, {LABEL(c.PORT)}"
 
     def p95(metric: c.Metric) -> str:
-        return f"histogram_quantile(0.95, sum by (le, {where}) ({rate(metric, suffix='_bucket')})) >= 0"
+        return q.or_zero(q.quantile(0.95, metric, where), where)
 
     def zero(expr: str) -> str:
         return f"{expr} or 0 * {total(series(c.CHECKED_OUT), where)}"
@@ -156,12 +156,12 @@ def origins(page: Page) -> None:
         Column(
             "Idle sockets", zero(total(series(c.OPEN_CONNECTIONS, f'{LABEL(c.STATE)}="{c.IDLE}"'), where)), "short", 110
         ),
-        Column("Checkouts", zero(total(rate(c.CHECKOUTS), where)), "reqps", 110),
-        Column("Hold p95", zero(p95(c.USE_TIME)), "s", 100),
-        Column("Wait p95", zero(p95(c.WAIT_TIME)), "s", 100, ((S.slow_seconds, RED),)),
-        Column("Set-up p95", zero(p95(c.CREATE_TIME)), "s", 100),
+        Column("Checkouts", total(rate(c.CHECKOUTS), where), "reqps", 110),
+        Column("Hold p95", p95(c.USE_TIME), "s", 100),
+        Column("Wait p95", p95(c.WAIT_TIME), "s", 100, ((S.slow_seconds, RED),)),
+        Column("Set-up p95", p95(c.CREATE_TIME), "s", 100),
         Column("In flight", zero(total(series(c.ACTIVE_REQUESTS), where)), "short", 90),
-        Column("Request p95", zero(p95(c.REQUEST_DURATION)), "s", 110),
+        Column("Request p95", p95(c.REQUEST_DURATION), "s", 110),
     ]
     labels = {LABEL(c.ADDRESS): "origin", LABEL(c.PORT): "port"}
     text = "Where the connections go, the greatest holder first. In flight and request p95 are the whole instance's: those metrics know no pool."

@@ -21,7 +21,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColor
 
 DATASOURCE = kind.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, ORANGE, RED, BLUE, PALE = "green", "orange", "red", "#5794F2", "#8AB8FF"
-NOTHING = "none"
+NOTHING = "no data"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,12 @@ def total(expr: str, by: str = "") -> str:
     return f"sum by ({by}) ({expr})" if by else f"sum({expr})"
 
 
-def or_zero(expr: str) -> str:
-    """Give zero where there is nothing, or nothing but 0/0: an idle pool is healthy, and says so."""
-    return f"({expr} >= 0) or vector(0)"
+def or_zero(expr: str, by: str = "") -> str:
+    """Give zero where there is nothing but 0/0 and pools are measured: an idle one is healthy, and says so.
+
+    What is not measured, or seldom scraped, has no zero: it would say that all is well.
+    """
+    return f"({expr} >= 0) or 0 * {total(rate(c.CHECKOUTS), by)}"
 
 
 def finite(metric: c.Metric) -> str:

@@ -78,7 +78,8 @@ def target_variables(board):
         variable = variables(board).get(name, {})
         if variable.get("refresh") != 2:
             yield f"{name} is not refreshed on time change"
-        if (variable.get("multi", False), variable.get("allValue")) != ((True, ".+") if many else (False, None)):
+        every = ".*" if name == "instance" else ".+"
+        if (variable.get("multi", False), variable.get("allValue")) != ((True, every) if many else (False, None)):
             yield f"{name} does not take what it should"
 
 
@@ -164,6 +165,11 @@ def no_panel_says_no_data(board):
     yield from (p["title"] for p in panels(board) if not p["fieldConfig"]["defaults"].get("noValue"))
 
 
+def no_zero_out_of_nothing(board):
+    """`or vector(0)` is a healthy zero where nothing is measured."""
+    yield from (place for place, expr in queries(board) if "vector(" in expr)
+
+
 def lines_are_the_alerts(board):
     """Every threshold is an alert's number, or 1: the limit itself, and the first of anything."""
     known = {getattr(Settings(), f.name) for f in dataclasses.fields(Settings)} | {None, 1}
@@ -217,8 +223,8 @@ def importable(board):
 RULES = [
     queries_parse, data_source, target_variables, selectors_are_narrowed, rates_follow_the_picture,
     panels_say_what_they_are, not_editable, links_are_whole, ids_and_titles_are_unique, nothing_overlaps,
-    no_panel_says_no_data, lines_are_the_alerts, annotations_name_alerts, texts_name_alerts, metrics_are_exported,
-    labels_exist, importable,
+    no_panel_says_no_data, no_zero_out_of_nothing, lines_are_the_alerts, annotations_name_alerts, texts_name_alerts,
+    metrics_are_exported, labels_exist, importable,
 ]  # fmt: skip
 
 

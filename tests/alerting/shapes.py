@@ -14,7 +14,10 @@ CAUSE = {c.CAUSE: "slow_origin"}
 
 @dataclass(frozen=True)
 class Shape:
-    """Pools of one name in one instance. Levels are each worker's, rates a second and the whole instance's."""
+    """Pools of one name in one instance. Levels are each worker's, rates a second and the whole instance's.
+
+    `ended`: waits and holds, if they are not as many as the arrivals. `ours`: a pool of ours is behind the requests.
+    """
 
     instance: str
     job: str = "shop"
@@ -28,6 +31,7 @@ class Shape:
     pools: int = 1
     pids: tuple[str, ...] = ()
     arrivals: float = 10
+    ended: float | None = None
     timed_out: float = 0
     late: float = 0
     opened: float = 0.2
@@ -37,6 +41,8 @@ class Shape:
     step: int = 15
     begins: int = 0
     ends: int = 80
+    origin: str = "pay.example"
+    ours: bool = True
 
 
 def history(shapes: list[Shape], start: float, more: str = "") -> str:
@@ -44,8 +50,10 @@ def history(shapes: list[Shape], start: float, more: str = "") -> str:
     writer = Writer()
     for shape in shapes:
         for t in range(shape.begins * 60, shape.ends * 60, shape.step):
-            counters(writer, shape, t - shape.begins * 60, start + t)
-            for pid in shape.pids or ("",):
+            requests(writer, shape, t - shape.begins * 60, start + t)
+            if shape.ours:
+                counters(writer, shape, t - shape.begins * 60, start + t)
+            for pid in shape.pids or ("",) * shape.ours:
                 gauges(writer, shape, pid, start + t)
     return writer.text().replace("# EOF", f"{more}# EOF")
 
@@ -53,7 +61,7 @@ def history(shapes: list[Shape], start: float, more: str = "") -> str:
 def labels(shape: Shape) -> tuple[dict[str, str], dict[str, str]]:
     """Give the labels of a pool's series, and of an origin's."""
     of_pool = {"job": shape.job, "instance": shape.instance, c.POOL: shape.pool}
-    return of_pool, of_pool | {c.ADDRESS: "pay.example", c.PORT: "443"}
+    return of_pool, of_pool | {c.ADDRESS: shape.origin, c.PORT: "443"}
 
 
 def gauges(w: Writer, shape: Shape, pid: str, at: float) -> None:
@@ -78,6 +86,13 @@ def gauges(w: Writer, shape: Shape, pid: str, at: float) -> None:
         w.put(c.OLDEST_USE_AGE, of_pool, shape.hold, at)
 
 
+def requests(w: Writer, shape: Shape, t: float, at: float) -> None:
+    """Write one scrape of the metrics that know no pool, which any instrumented client may have."""
+    of_origin = {name: value for name, value in labels(shape)[1].items() if name != c.POOL}
+    observed(w, c.REQUEST_DURATION, of_origin, shape.arrivals * t, at)
+    w.put(c.ACTIVE_REQUESTS, of_origin, shape.active + shape.waiting, at)
+
+
 def counters(w: Writer, shape: Shape, t: float, at: float) -> None:
     """Write one scrape of what has been counted in `t` seconds."""
     of_pool, of_origin = labels(shape)
@@ -87,10 +102,11 @@ def counters(w: Writer, shape: Shape, t: float, at: float) -> None:
     w.put(c.ACQUISITIONS, of_origin | {c.SOURCE: c.REUSED}, (shape.arrivals - shape.timed_out) * t, at)
     w.put(c.TIMEOUTS, of_origin | CAUSE, shape.timed_out * t, at)
     w.put(c.OPENED, of_origin, shape.opened * t, at)
+    ended = (shape.arrivals if shape.ended is None else shape.ended) * t
     observed(w, c.CREATE_TIME, of_origin | {c.ERROR: "ConnectTimeout"}, shape.failed * t, at)
     observed(w, c.CREATE_TIME, of_origin | {c.ERROR: ""}, shape.opened * t, at)
-    observed(w, c.USE_TIME, of_origin, shape.arrivals * t, at, shape.hold)
-    observed(w, c.WAIT_TIME, of_origin, shape.arrivals * t, at, late=shape.late)
+    observed(w, c.USE_TIME, of_origin, ended, at, shape.hold)
+    observed(w, c.WAIT_TIME, of_origin, ended, at, late=shape.late)
 
 
 def observed(w: Writer, metric: c.Metric, at_origin: dict, n: float, at: float, each: float = 0.1, late: float = 0):
