@@ -94,7 +94,7 @@ FAULTS = {
     ),
     "annotations_name_alerts": lambda t: t["annotations"]["list"][0].update(expr='ALERTS{alertname="HttpxPoolGone"}'),
     "texts_name_alerts": lambda t: panel(t).update(description="See HttpxPoolGone."),
-    "metrics_are_exported": lambda t: first_expr(t, lambda e: e.replace("_in_use", "_inuse")),
+    "metrics_are_exported": lambda t: first_expr(t, lambda e: e.replace("_max", "_most")),
     "labels_exist": lambda t: panel(t)["targets"][0].update(legendFormat="{{pool}}"),
     "importable": lambda t: t.update(__inputs=[]),
 }

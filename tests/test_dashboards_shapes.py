@@ -126,3 +126,39 @@ def test_a_pool_without_an_instance_is_seen(url):
     places = ("Fullest pool A", "Requests waiting A", "Pool timeouts A", "Pools by instance A")
     assert shown(url, FLEET, *places, job="otlp") == [[1], [25], [0.5], [1]]
     assert shown(url, ONE, "Utilization now A", job="otlp", instance="", pool="payments") == [[1]]
+
+
+NEEDED = (FLEET, "Sizing: connections needed against the limit A"), (ONE, "Utilization: sampled, mean and needed C")
+
+
+@pytest.mark.parametrize(("name", "place"), NEEDED)
+@pytest.mark.parametrize(("job", "share"), [("workers", 0.5), ("names", 0.4), ("shop", 0.4), ("free", 0)])
+def test_what_is_needed_is_a_share_of_all_workers_and_all_pools_limits(url, name, place, job, share):
+    choice = app(job) | ({"instance": "shop-0:8000"} if job == "shop" else {})
+    assert shown(url, name, place, **choice) == [[pytest.approx(share)]]
+
+
+@pytest.mark.parametrize(("name", "place"), NEEDED)
+def test_requests_that_share_connections_say_nothing_of_what_is_needed(url, name, place):
+    assert shown(url, name, place, **app("http2")) == [[]]
+
+
+SLOTS = [f"Slots by what they do {ref}" for ref in "ABCDE"]
+LIMITED = [f"Connections against the limit {ref}" for ref in "ABCDEF"]
+
+
+@pytest.mark.parametrize(
+    ("job", "levels", "limit"),
+    [("workers", [20, 0, 0, 8], [40]), ("names", [20, 5, 0, 15], [50]), ("free", [40, 0, 0, 2], [])],
+)
+def test_levels_stand_under_the_limit_of_the_same_pools(url, job, levels, limit):
+    """And there is no line where there is no limit."""
+    found = shown(url, ONE, *SLOTS, "Idle connections against their limit B", **app(job))
+    assert found == [*([level] for level in levels), limit, limit]
+    limited, without = ([], [[levels[0]], []]) if job == "free" else (levels, [[], limit])
+    assert shown(url, FLEET, *LIMITED, **app(job)) == [*([x] for x in limited), *([[]] * (4 - len(limited))), *without]
+
+
+@pytest.mark.parametrize(("job", "used", "limit"), [("workers", 20, 40), ("names", 4, 10), ("free", 40, 1e18)])
+def test_the_tables_use_and_limit_are_of_the_same_pools(url, job, used, limit):
+    assert shown(url, FLEET, "Pools by instance B", "Pools by instance D", **app(job)) == [[used], [limit]]

@@ -118,7 +118,9 @@ def saturation(page: Page) -> None:
     page.add(
         9,
         dashed(
-            coloured(levels(), in_use=BLUE, being_set_up=ORANGE, idle=PALE, without_a_limit="#808080"), "limit", RED
+            coloured(levels(), serving=BLUE, being_set_up=ORANGE, lost="purple", idle=PALE, without_a_limit="#808080"),
+            "limit",
+            RED,
         ),
         graph(
             "Utilization, 10 fullest",
@@ -148,19 +150,17 @@ def saturation(page: Page) -> None:
 def levels():
     """Give what the slots do, under the limit."""
     limited = f"and on ({q.WHERE}) {q.finite(c.MAX)}"
-    idle = series(c.OPEN_CONNECTIONS, f'{q.LABEL(c.STATE)}="{c.IDLE}"')
+    active, idle = (series(c.OPEN_CONNECTIONS, f'{q.LABEL(c.STATE)}="{state}"') for state in c.STATES)
     return graph(
         "Connections against the limit",
-        "In use, being set up and idle, where there is a limit, under the sum of the limits. Healthy leaves room under the dashed line; raise max_connections or shorten the holds.",
+        "Serving a request, being set up, lost and idle, where there is a limit, under the sum of the limits. Healthy leaves room under the dashed line; raise max_connections or shorten the holds.",
         "short",
-        Query(
-            f"sum({recording.limited(recording.DASHBOARD)}) - sum({series(c.ESTABLISHING)} {limited})",
-            "in use",
-        ),
+        Query(f"sum({active} {limited})", "serving"),
         Query(f"sum({series(c.ESTABLISHING)} {limited})", "being set up"),
+        Query(f"sum({series(c.ORPHANED)} {limited})", "lost"),
         Query(f"sum({idle} {limited})", "idle"),
-        Query(f"sum({series(c.IN_USE)} and on ({q.WHERE}) {series(c.MAX)} >= 1e15)", "without a limit"),
-        Query(f"sum({q.finite(c.MAX)})", "limit"),
+        Query(f"sum({active} and on ({q.WHERE}) {series(c.MAX)} >= 1e15)", "without a limit"),
+        Query(q.limit(c.MAX), "limit"),
         stack=True,
     )
 
@@ -169,7 +169,7 @@ def sizing():
     """Give what arrivals and holds would need."""
     return graph(
         "Sizing: connections needed against the limit",
-        "Little's law: requests a second times the seconds each holds a connection, as a share of the limit, for the 10 neediest. Healthy below 80 %; above 100 % a queue can only grow.",
+        "Little's law: requests a second times the seconds each holds a connection, as a share of the limit, for the 10 neediest. Healthy below 80 %; above 100 % a queue can only grow. Absent with HTTP/2, where requests share connections.",
         "percentunit",
         Query(q.top(10, recording.demand(recording.DASHBOARD, q.RATE)), q.NAME),
         lines=FULL,

@@ -207,13 +207,13 @@ def table(one_pool: str):
     link = f"{one_pool}?${{datasource:queryparam}}&var-job=${{__data.fields.job}}&var-instance=${{__data.fields.instance}}&var-pool=${{__data.fields.pool}}&${{__url_time_range}}"
     return rows(
         "Pools by instance",
-        "Every pool, the fullest first. Click an instance for its own page; use a column's filter to narrow.",
+        "Every pool, the fullest first. Where pools share a name, In use and Limit are the fullest one's, and all else is of all. Click an instance for its own page; use a column's filter to narrow.",
         {"job": "job", q.POOL: "pool", "instance": "instance"},
         [
             Column("Utilization", q.utilization(), "percentunit", 170, full, gauge=True, decimals=0),
             Column("In use", where(series(c.IN_USE)), "short", 80),
             Column("Idle", where(idle), "short", 70),
-            Column("Limit", f"min by ({q.WHERE}) ({series(c.MAX)})", "short", 90, unlimited=True),
+            Column("Limit", where(series(c.MAX)), "short", 90, unlimited=True),
             Column("Waiting", where(series(c.PENDING)), "short", 90, ((1, ORANGE),)),
             Column("p99 wait", or_zero(p99, q.WHERE), "s", 90, ((S.slow_seconds, RED),)),
             Column("Timeouts, 1h", hour, "short", 120, ((S.timeout_count, RED),), decimals=0),

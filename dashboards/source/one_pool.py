@@ -1,6 +1,7 @@
 """HTTPX / One pool: a single pool on a single instance, where an alert's link leads."""
 
 from poolscope import _contract as c
+from poolscope.alerts import recording
 from poolscope.alerts.links import FLEET_UID, ONE_POOL_UID
 
 from . import one_pool_detail as detail
@@ -117,18 +118,16 @@ def lasting() -> tuple:
 def slots(page: Page) -> None:
     """Show the levels under the limit, the mean against the sample, and the idle ones against theirs."""
     idle = total(series(c.OPEN_CONNECTIONS, f'{LABEL(c.STATE)}="{c.IDLE}"'))
-    busy = f"{total(rate(c.BUSY_TIME))} / (max({series(c.MAX)}) * {total(series(c.POOLS))} > 0)"
-    hold = f"{total(rate(c.USE_TIME, suffix='_sum'))} / ({total(rate(c.USE_TIME, suffix='_count'))} > 0)"
     page.add(
         9,
         dashed(coloured(levels(), serving=BLUE, being_set_up=ORANGE, lost="purple", idle=PALE), "limit", RED),
         graph(
             "Utilization: sampled, mean and needed",
-            "As scraped; exact over time; and what arrivals times hold time would need. Needed above 100 %: no queue of this pool can shrink.",
+            "As scraped; exact over time; and what arrivals times hold time would need. Needed above 100 %: no queue of this pool can shrink. It is absent with HTTP/2, the mean with several workers behind one address.",
             "percentunit",
             Query(f"max({q.utilization()})", "sampled"),
-            Query(busy, "mean"),
-            Query(f"{total(rate(c.CHECKOUTS))} * {hold} / (max({series(c.MAX)}) > 0)", "needed"),
+            Query(recording.mean_utilization(recording.DASHBOARD, q.RATE), "mean"),
+            Query(recording.demand(recording.DASHBOARD, q.RATE), "needed"),
             lines=FULL,
             top=1,
         ),
@@ -138,7 +137,7 @@ def slots(page: Page) -> None:
                 "Idle ones above the dashed line are closed. A line far below the traffic's needs is keep-alive churn: raise max_keepalive_connections.",
                 "short",
                 Query(idle, "idle"),
-                Query(f"min({q.finite(c.IDLE_MAX)})", "limit of idle ones"),
+                Query(q.limit(c.IDLE_MAX), "limit of idle ones"),
             ),
             "limit of idle ones",
             ORANGE,
@@ -159,7 +158,7 @@ def levels():
         Query(total(series(c.ESTABLISHING)), "being set up"),
         Query(total(series(c.ORPHANED)), "lost"),
         Query(idle, "idle"),
-        Query(f"min({q.finite(c.MAX)})", "limit"),
+        Query(q.limit(c.MAX), "limit"),
         stack=True,
     )
 

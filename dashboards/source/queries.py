@@ -41,6 +41,11 @@ def finite(metric: c.Metric) -> str:
     return f"({series(metric)} < 1e15)"
 
 
+def limit(metric: c.Metric) -> str:
+    """Give the sum of the limits where there are any: of every worker, and of every pool of a name."""
+    return f"sum({finite(metric)} * {series(c.POOLS)})"
+
+
 def utilization() -> str:
     return recording.utilization(recording.DASHBOARD)
 

@@ -57,17 +57,25 @@ def utilization(select: Selectors, _: str = "") -> str:
     return f"max by ({WHERE}) ({used} / ({select.series(c.MAX)} < 1e15 > 0) or 0 * {used})"
 
 
+def _limit(select: Selectors) -> str:
+    """Give the connections that may be there: in every worker, and in every pool of a name (`max` is one's)."""
+    return f"sum by ({WHERE}) ({select.series(c.MAX)} * {select.series(c.POOLS)})"
+
+
 def demand(select: Selectors, window: str) -> str:
-    """Give what arrivals times hold time would need of each pool's limit, by Little's law."""
+    """Give what arrivals times hold time would need of each pool's limit, by Little's law.
+
+    It counts requests, so it says nothing of a pool whose connections carry several at once.
+    """
     checkouts, held = _rate(select, c.CHECKOUTS, window), _rate(select, c.USE_TIME, window, "_sum")
     need = f"{checkouts} * {held} / ({_rate(select, c.USE_TIME, window, '_count')} > 0)"
-    return f"({need}) / on ({WHERE}) (sum by ({WHERE}) ({select.series(c.MAX)}) > 0)"
+    shared = select.series(c.OPEN_CONNECTIONS, f'{c.prometheus_label(c.PROTOCOL)}="2"')
+    return f"({need}) / on ({WHERE}) ({_limit(select)} > 0) unless on ({WHERE}) {shared} > 0"
 
 
 def mean_utilization(select: Selectors, window: str) -> str:
     """Give each pool's exact mean utilization."""
-    limit = f"max by ({WHERE}) ({select.series(c.MAX)}) * on ({WHERE}) sum by ({WHERE}) ({select.series(c.POOLS)})"
-    return f"{_rate(select, c.BUSY_TIME, window)} / on ({WHERE}) ({limit} > 0)"
+    return f"{_rate(select, c.BUSY_TIME, window)} / on ({WHERE}) ({_limit(select)} > 0)"
 
 
 def fresh(select: Selectors, window: str) -> str:
@@ -75,17 +83,11 @@ def fresh(select: Selectors, window: str) -> str:
     return f"{_rate(select, c.OPENED, window)} / ({_rate(select, c.CHECKOUTS, window)} > 0)"
 
 
-def limited(select: Selectors, _: str = "") -> str:
-    """Give what is in use where there is a limit."""
-    return f"{select.series(c.IN_USE)} and on ({WHERE}) ({select.series(c.MAX)} < 1e15)"
-
-
 RECORDINGS = (
     Recording("pool:http_client_connection_utilization:ratio", utilization),
     Recording("pool:http_client_connection_demand:ratio", demand),
     Recording("pool:http_client_connection_mean_utilization:ratio", mean_utilization),
     Recording("pool:http_client_connection_opened_per_checkout:ratio", fresh),
-    Recording("pool:http_client_connection_in_use:limited", limited),
 )
 
 
