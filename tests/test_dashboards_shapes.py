@@ -162,3 +162,24 @@ def test_levels_stand_under_the_limit_of_the_same_pools(url, job, levels, limit)
 @pytest.mark.parametrize(("job", "used", "limit"), [("workers", 20, 40), ("names", 4, 10), ("free", 40, 1e18)])
 def test_the_tables_use_and_limit_are_of_the_same_pools(url, job, used, limit):
     assert shown(url, FLEET, "Pools by instance B", "Pools by instance D", **app(job)) == [[used], [limit]]
+
+
+def test_processes_that_started_are_ours_and_none_is_lost_between_two_points(url):
+    """The value is the moment: Grafana draws each at its own, however far apart the points are."""
+    found = curves(url, FLEET, span=WEEK)["Process starts"]
+    ours = {name: 1000 * (url[1] + began) for name, began in STARTED.items() if not name.startswith("node")}
+    assert {labels["instance"]: value for labels, value in found} == ours
+    notes = {note["name"]: note for note in BOARDS[FLEET]["annotations"]["list"]}
+    assert notes["Process starts"]["useValueForTime"] is True
+
+
+@pytest.mark.parametrize("place", ["Request duration: p95 by origin A", "Requests in flight by origin A"])
+def test_other_services_requests_are_not_shown(url, place):
+    found = curves(url, FLEET)
+    assert [labels for labels, _ in found[place]] == [{"server_address": "pay.example"}]
+
+
+def test_alerts_of_other_pools_are_not_shown(url):
+    shop = {"job": "shop", "instance": "shop-0:8000"}
+    assert shown(url, ONE, "Firing alerts", **shop, pool="payments") == [[]]
+    assert shown(url, ONE, "Firing alerts", **shop, pool="search") == [[1]]

@@ -12,7 +12,7 @@ from poolscope.alerts.rules import rules
 from poolscope.alerts.settings import Settings
 
 from . import fleet, one_pool
-from .layout import TITLES, Page
+from .layout import SAYING, Page
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def classic(page: Page) -> dict:
     text = json.dumps(page.built.build(), cls=JSONEncoder)
     tree = json.loads(text if page.many else text.replace('=~\\"$', '=\\"$'))
     for note in tree["annotations"]["list"]:
-        note["titleFormat"] = TITLES[note["name"]]
+        note.update(SAYING[note["name"]])
     return tree
 
 

@@ -137,7 +137,7 @@ def requests(page: Page) -> None:
             "Requests in flight by origin",
             "Requests between entering the transport and the end of their body, waiting ones included.",
             "short",
-            Query(q.top(10, total(series(c.ACTIVE_REQUESTS), LABEL(c.ADDRESS))), q.ORIGIN),
+            Query(q.top(10, total(q.ours(series(c.ACTIVE_REQUESTS)), LABEL(c.ADDRESS))), q.ORIGIN),
             stack=True,
         ),
         graph(

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from poolscope.alerts.rules import rules
 
 from .parts import DATASOURCE, ORANGE
-from .queries import POOL, TARGET
+from .queries import POOL, TARGET, ours
 
 TAGS = ["httpx", "connection-pool"]
 COLUMNS = 24
@@ -79,19 +79,22 @@ def source() -> dashboard.DatasourceVariable:
 
 def alerts() -> dashboard.AnnotationQuery:
     names = "|".join(rule.name for rule in rules())
-    return note("Firing alerts", ORANGE, f'ALERTS{{{TARGET}, alertstate="firing", alertname=~"{names}"}}')
+    return note(
+        "Firing alerts", ORANGE, f'ALERTS{{{TARGET}, {POOL}=~"$pool", alertstate="firing", alertname=~"{names}"}}'
+    )
 
 
 def starts() -> dashboard.AnnotationQuery:
-    return note("Process starts", "blue", f"time() - process_start_time_seconds{{{TARGET}}} < 60")
+    """Give the moments in milliseconds: where points are far apart, a question for the last minute misses most."""
+    return note("Process starts", "blue", ours(f"process_start_time_seconds{{{TARGET}}} * 1000 > $__from"))
 
 
 def note(name: str, colour: str, expr: str) -> dashboard.AnnotationQuery:
     return dashboard.AnnotationQuery().name(name).datasource(DATASOURCE).enable(True).icon_color(colour).expr(expr)
 
 
-TITLES = {
-    "Firing alerts": f"{{{{alertname}}}}: {{{{{POOL}}}}} on {{{{instance}}}}",
-    "Process starts": "{{instance}} started",
+SAYING = {
+    "Firing alerts": {"titleFormat": f"{{{{alertname}}}}: {{{{{POOL}}}}} on {{{{instance}}}}"},
+    "Process starts": {"titleFormat": "{{instance}} started", "useValueForTime": True},
 }
-"""What an annotation says: a key of the data source's that the builder does not know."""
+"""What an annotation says, and whether its values are moments: keys of the data source's that the builder lacks."""

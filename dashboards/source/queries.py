@@ -50,9 +50,16 @@ def utilization() -> str:
     return recording.utilization(recording.DASHBOARD)
 
 
+def ours(expr: str) -> str:
+    """Keep the processes that have a pool: other services have metrics of these names, too."""
+    return f"{expr} and on (job, instance) {series(c.MAX)}"
+
+
 def quantile(q: float, metric: c.Metric, by: str = "") -> str:
     inside = ", ".join(["le", by] if by else ["le"])
-    return f"histogram_quantile({q}, sum by ({inside}) ({rate(metric, suffix='_bucket')}))"
+    buckets = rate(metric, suffix="_bucket")
+    buckets = buckets if c.POOL in metric.labels else ours(buckets)
+    return f"histogram_quantile({q}, sum by ({inside}) ({buckets}))"
 
 
 def slow_rate(by: str = "") -> str:
