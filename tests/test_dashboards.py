@@ -59,6 +59,16 @@ def test_lint(name, rule):
     assert list(rule(board(name))) == []
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_every_pattern_of_names_finds_a_curve(name):
+    """Grafana holds a regular expression against the whole name."""
+    for each in lint.panels(board(name)):
+        legends = [target["legendFormat"] for target in each["targets"]]
+        matchers = [override["matcher"] for override in each["fieldConfig"]["overrides"]]
+        patterns = [matcher["options"] for matcher in matchers if matcher["id"] == "byRegexp"]
+        assert [p for p in patterns if not any(re.fullmatch(p, legend) for legend in legends)] == []
+
+
 def test_every_metric_that_is_exported_is_on_a_dashboard():
     shown = set().union(*(lint.metrics_on(board(name)) for name in FILES))
     assert {metric.name for metric in c.METRICS} == shown
@@ -77,6 +87,11 @@ def twice(tree):
     tree["panels"][-1]["title"] = tree["panels"][0]["title"]
 
 
+def no_own_units(tree):
+    for each in lint.panels(tree):
+        each["fieldConfig"]["overrides"].clear()
+
+
 FAULTS = {
     "queries_parse": lambda t: first_expr(t, lambda e: e + ")"),
     "data_source": lambda t: panel(t)["targets"][0].update(datasource={"type": "prometheus", "uid": "abc"}),
@@ -84,6 +99,7 @@ FAULTS = {
     "selectors_are_narrowed": lambda t: first_expr(t, lambda e: e.replace('instance=~"$instance", ', "")),
     "rates_follow_the_picture": lambda t: panel(t)["targets"][0].update(expr="rate(x[5m])"),
     "panels_say_what_they_are": lambda t: panel(t).update(description="No full stop"),
+    "rates_are_no_times": no_own_units,
     "not_editable": lambda t: t.update(editable=True),
     "links_are_whole": lambda t: t.setdefault("links", []).append({"url": "/d/gone"}),
     "ids_and_titles_are_unique": twice,

@@ -7,7 +7,7 @@ from poolscope.alerts import recording
 
 from . import queries as q
 from .layout import Page
-from .parts import BLUE, GREEN, ORANGE, RED, Column, Query, coloured, graph, rows
+from .parts import BLUE, GREEN, ORANGE, RED, Column, Query, a_second, coloured, graph, rows
 from .queries import LABEL, S, or_zero, rate, series, total
 
 
@@ -63,11 +63,11 @@ def ends(page: Page) -> None:
     """Why connections end, what the next one costs, and how old they were."""
     setup = graph(
         "Connection set-up time",
-        "TCP, proxy and TLS together, and how many attempts fail a second. Healthy is one or two round trips; each new connection pays it.",
+        "TCP, proxy and TLS together, and on the right how many attempts fail a second. Healthy is one or two round trips; each new connection pays it.",
         "s",
         Query(q.quantile(0.5, c.CREATE_TIME), "p50"),
         Query(q.quantile(0.99, c.CREATE_TIME), "p99"),
-        Query(total(rate(c.CREATE_TIME, f'{LABEL(c.ERROR)}!=""', suffix="_count")), "failures/s"),
+        Query(total(rate(c.CREATE_TIME, f'{LABEL(c.ERROR)}!=""', suffix="_count")), "failures"),
         log=True,
         nothing="no data, or no connection set up",
     )
@@ -80,7 +80,7 @@ def ends(page: Page) -> None:
             by(c.CLOSED, c.REASON),
             stack=True,
         ),
-        setup,
+        a_second(setup, "failures"),
         graph(
             "Connection lifetime",
             "How old connections are when they close. Healthy is minutes; seconds, under load, mean churn.",
@@ -96,7 +96,7 @@ def ends(page: Page) -> None:
 def dashed_all(panel):
     """Dash the lines of what is usual."""
     dash = {"fill": "dash", "dash": [6, 6]}
-    return panel.override_by_regexp("^line of ", [Value("custom.lineStyle", dash), Value("custom.fillOpacity", 0)])
+    return panel.override_by_regexp("line of .*", [Value("custom.lineStyle", dash), Value("custom.fillOpacity", 0)])
 
 
 def origins(page: Page) -> None:

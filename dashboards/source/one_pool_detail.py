@@ -4,7 +4,7 @@ from poolscope import _contract as c
 
 from . import queries as q
 from .layout import Page
-from .parts import BLUE, GREEN, ORANGE, RED, Column, Query, coloured, graph, rows
+from .parts import BLUE, GREEN, ORANGE, RED, Column, Query, a_second, coloured, graph, rows
 from .queries import LABEL, S, rate, series, total
 
 
@@ -66,15 +66,7 @@ def connections(page: Page) -> None:
             by(c.CLOSED, c.REASON),
             stack=True,
         ),
-        graph(
-            "Set-up time and failures",
-            "TCP, proxy and TLS; the failures by their error.",
-            "s",
-            Query(q.quantile(0.95, c.CREATE_TIME), "p95"),
-            Query(total(rate(c.CREATE_TIME, suffix="_count"), LABEL(c.ERROR)), "attempts/s {{" + LABEL(c.ERROR) + "}}"),
-            log=True,
-            nothing="no data, or no connection set up",
-        ),
+        setup(),
         graph(
             "Lifetime at close",
             "How old connections are when they close. Seconds, under load, mean churn.",
@@ -86,6 +78,20 @@ def connections(page: Page) -> None:
         ),
     )
     lost(page)
+
+
+def setup():
+    """Give how long a set-up takes, and how many are tried."""
+    panel = graph(
+        "Set-up time and failures",
+        "TCP, proxy and TLS; on the right the attempts a second, failed ones by their error.",
+        "s",
+        Query(q.quantile(0.95, c.CREATE_TIME), "p95"),
+        Query(total(rate(c.CREATE_TIME, suffix="_count"), LABEL(c.ERROR)), "attempts {{" + LABEL(c.ERROR) + "}}"),
+        log=True,
+        nothing="no data, or no connection set up",
+    )
+    return a_second(panel, "attempts.*")
 
 
 def sources():

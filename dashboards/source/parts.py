@@ -160,6 +160,19 @@ def dashed(panel, name, colour, *more):
     )
 
 
+def a_second(panel, pattern):
+    """Draw what happens so many times a second on an axis of its own, beside one of seconds."""
+    return panel.override_by_regexp(
+        pattern,
+        [
+            model.DynamicConfigValue("unit", "ops"),
+            model.DynamicConfigValue("min", 0),
+            model.DynamicConfigValue("custom.axisPlacement", "right"),
+            model.DynamicConfigValue("custom.scaleDistribution", {"type": "linear"}),
+        ],
+    )
+
+
 def coloured(panel, **colours):
     """Give series fixed colours, by name (`_` stands for a blank)."""
     for name, colour in colours.items():

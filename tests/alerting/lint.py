@@ -121,6 +121,18 @@ def panels_say_what_they_are(board):
             yield f"{panel.get('title')}: a description is sentences"
 
 
+def rates_are_no_times(board):
+    """A curve of events a second has a unit of its own on a panel of seconds."""
+    for panel in panels(board):
+        if (panel["type"], panel["fieldConfig"]["defaults"].get("unit")) != ("timeseries", "s"):
+            continue
+        own = [o for o in panel["fieldConfig"]["overrides"] if "unit" in {p["id"] for p in o["properties"]}]
+        for target in panel["targets"]:
+            named = [o for o in own if re.fullmatch(o["matcher"]["options"], target["legendFormat"])]
+            if "rate(" in target["expr"] and "histogram_quantile" not in target["expr"] and not named:
+                yield f"{panel['title']}: {target['legendFormat']}"
+
+
 def not_editable(board):
     if board.get("editable") is not False:
         yield "editable"
@@ -222,9 +234,9 @@ def importable(board):
 
 RULES = [
     queries_parse, data_source, target_variables, selectors_are_narrowed, rates_follow_the_picture,
-    panels_say_what_they_are, not_editable, links_are_whole, ids_and_titles_are_unique, nothing_overlaps,
-    no_panel_says_no_data, no_zero_out_of_nothing, lines_are_the_alerts, annotations_name_alerts, texts_name_alerts,
-    metrics_are_exported, labels_exist, importable,
+    panels_say_what_they_are, rates_are_no_times, not_editable, links_are_whole, ids_and_titles_are_unique,
+    nothing_overlaps, no_panel_says_no_data, no_zero_out_of_nothing, lines_are_the_alerts, annotations_name_alerts,
+    texts_name_alerts, metrics_are_exported, labels_exist, importable,
 ]  # fmt: skip
 
 
