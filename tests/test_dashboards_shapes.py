@@ -183,3 +183,14 @@ def test_alerts_of_other_pools_are_not_shown(url):
     shop = {"job": "shop", "instance": "shop-0:8000"}
     assert shown(url, ONE, "Firing alerts", **shop, pool="payments") == [[]]
     assert shown(url, ONE, "Firing alerts", **shop, pool="search") == [[1]]
+
+
+def test_the_share_of_timeouts_is_of_the_waits_that_ended(url):
+    """Of those that entered it would be 500 % where arrivals fell."""
+    assert shown(url, FLEET, "Pool timeouts A", **app("late")) == [[1]]
+
+
+def test_what_is_usual_is_the_rate_of_the_instances_that_lived(url):
+    """Three that lived one after the other, each opening one a second: the line is three times that."""
+    ((usual,),) = shown(url, FLEET, "Creation against its usual level B", job="deployed")
+    assert usual == pytest.approx(3, rel=0.2)

@@ -87,7 +87,8 @@ def causes() -> tuple:
 def harms() -> tuple:
     """Say what users feel, and what each request pays."""
     ended = total(rate(c.WAIT_TIME, suffix="_count"))
-    timed_out = f"{total(rate(c.TIMEOUTS))} / {total(rate(c.CHECKOUTS))}"
+    # OpenTelemetry's histograms are born with values, which a rate does not see: of its first waits too many time out.
+    timed_out = f"clamp_max({total(rate(c.TIMEOUTS))} / {ended}, 1)"
     return (
         number(
             f"Checkouts over {SLOW}",
@@ -98,7 +99,7 @@ def harms() -> tuple:
         ),
         number(
             "Pool timeouts",
-            "The share of requests that ended in PoolTimeout: users saw an error. Healthy is none. The causes are under Waiting.",
+            "The share of waits that ended in PoolTimeout: users saw an error. Healthy is none. The causes are under Waiting.",
             "percentunit",
             Query(or_zero(timed_out)),
             (S.timeout_ratio, RED),

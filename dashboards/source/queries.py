@@ -74,9 +74,11 @@ def top(n: int, expr: str) -> str:
 
 
 def usual_creation(by: str) -> str:
-    """Give what the alert calls usual: the fleet's own average, times its factor."""
-    usual = f"rate({series(c.OPENED)}[{duration(S.creation_usual_window)}] offset {duration(S.creation_usual_offset)})"
-    return f"{number(S.creation_times_usual)} * avg by ({by}) ({per_pool(c.OPENED, usual)})"
+    """Give what the alert calls usual, times its factor: what an instance opened a second, while it lived."""
+    window, before = duration(S.creation_usual_window), f"offset {duration(S.creation_usual_offset)}"
+    opened = f"sum by ({by}) (increase({series(c.OPENED)}[{window}] {before}))"
+    lived = f"sum_over_time((count by ({by}) ({per_pool(c.MAX, series(c.MAX))}))[{window}:1m] {before})"
+    return f"{number(S.creation_times_usual)} * {opened} / (60 * {lived})"
 
 
 FLEET_LABELS = ", ".join(FLEET)
