@@ -155,7 +155,7 @@ def test_levels_stand_under_the_limit_of_the_same_pools(url, job, levels, limit)
     """And there is no line where there is no limit."""
     found = shown(url, ONE, *SLOTS, "Idle connections against their limit B", **app(job))
     assert found == [*([level] for level in levels), limit, limit]
-    limited, without = ([], [[levels[0]], []]) if job == "free" else (levels, [[], limit])
+    limited, without = ([], [[levels[0]], []]) if job == "free" else (levels, [[0], limit])
     assert shown(url, FLEET, *LIMITED, **app(job)) == [*([x] for x in limited), *([[]] * (4 - len(limited))), *without]
 
 

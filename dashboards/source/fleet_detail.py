@@ -61,13 +61,15 @@ def creation():
 
 def ends(page: Page) -> None:
     """Why connections end, what the next one costs, and how old they were."""
+    attempts = rate(c.CREATE_TIME, suffix="_count")
+    failed = rate(c.CREATE_TIME, f'{LABEL(c.ERROR)}!=""', suffix="_count")
     setup = graph(
         "Connection set-up time",
         "TCP, proxy and TLS together, and on the right how many attempts fail a second. Healthy is one or two round trips; each new connection pays it.",
         "s",
         Query(q.quantile(0.5, c.CREATE_TIME), "p50"),
         Query(q.quantile(0.99, c.CREATE_TIME), "p99"),
-        Query(total(rate(c.CREATE_TIME, f'{LABEL(c.ERROR)}!=""', suffix="_count")), "failures"),
+        Query(f"{total(failed)} or 0 * {total(attempts)}", "failures"),
         log=True,
         nothing="no data, or no connection set up",
     )
