@@ -8,6 +8,7 @@ from ledger import Ledger
 from poolscope import _contract as c
 from poolscope import _names, _origins
 from poolscope._journal import Journal
+from poolscope._levels import levels_of
 from poolscope._phases import phase_of
 from poolscope._reading import Reading, read
 from poolscope._seen import LATE_SECONDS, Seen
@@ -213,6 +214,17 @@ def test_connections_in_set_up_add_up():
     for at in (1.0, 2.0):
         ledger.pool.slots.connecting(ledger.reserve(at), None, at)
     assert ledger.counted(3.0)["establishing",] == 2
+
+
+def test_a_request_that_counts_elsewhere_keeps_no_reading_from_the_others():
+    """It is left out of the levels; those that come after it are in."""
+    ledger = Ledger()
+    lost, other = ledger.request(0.5), ledger.request(0.5, port=81)
+    lost.tally, ledger.pool.checkouts = Ledger().request(0.5).tally, [lost, other]
+    levels = levels_of(ledger.pool)
+    assert lost.tally not in levels
+    assert levels[other.tally].pending == 1
+    assert sum(one.pending for one in levels.values()) == 1
 
 
 def test_levels_that_were_above_zero_stay_at_zero():

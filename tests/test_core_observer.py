@@ -139,7 +139,7 @@ def test_a_request_with_a_body_notes_when_its_answer_is_read(desk):
 
 
 def test_whoever_comes_past_us_makes_a_connection_a_strangers(desk):
-    """No request of ours, or one that has ended: nothing is handed over."""
+    """No request of ours, one that has ended, or one of another observer's: nothing is handed over."""
     connection, armed = armed_connection(desk)
     assert desk.observer.offer(None, connection) is None
     assert connection.stranger
@@ -148,6 +148,10 @@ def test_whoever_comes_past_us_makes_a_connection_a_strangers(desk):
     over.ended_at = 1.0
     assert desk.observer.offer(over, other) is None
     assert (other.stranger, over.connection, armed) == (True, None, [])
+    third, armed = armed_connection(desk)
+    anothers = Ledger().request(0.5)  # its client was instrumented anew while it waited
+    assert desk.observer.offer(anothers, third) is None
+    assert (third.stranger, anothers.connection, armed, desk.pool.slots.guests) == (True, None, [], {})
 
 
 def test_a_request_of_a_transport_without_a_pool_is_counted_whole(desk):

@@ -11,6 +11,7 @@ import signal
 import threading
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
@@ -256,6 +257,33 @@ def test_a_client_that_is_instrumented_anew_counts_under_its_new_name(kit):
     assert [seen(c.CHECKOUTS, name=name) for name in ("first", "second")] == [3, 3]
     assert [seen(c.REQUEST_DURATION, "_count")] == [6]
     assert [seen(c.CLOSED, name=name) for name in ("first", "second")] == [1, 0]
+
+
+@kits()
+def test_a_request_that_waits_while_its_client_is_instrumented_anew_is_the_first_pools_alone(kit, caplog):
+    """It is handed a connection that the second one made: neither loses count, every scrape can be read."""
+    with Server(lambda peer: peer.request() and peer.respond(200, b"ok", [("connection", "close")])) as server:
+
+        async def main():
+            client = kit.client_class(limits=kit.limits(1))
+            driver = instrumented(kit, client, "first")
+            async with anyio.create_task_group() as tasks, unread(driver, server.url()):
+                tasks.start_soon(driver.get, server.url())
+                while driver.transport.snapshot().waiting < 1:
+                    await anyio.lowlevel.checkpoint()
+                uninstrument(client)
+                instrumented(kit, client, "second")
+            async with unread(instrumented(kit, client, "second"), server.url()):
+                assert (kit.scrape()(c.IN_USE, name="second"), kit.scrape()(c.ORPHANED)) == (1, 0)
+            await driver.close_client()
+
+        anyio.run(main, backend=kit.backend)
+        gc.collect()
+        seen = kit.scrape()
+    assert [seen(c.CHECKOUTS, name=name) for name in ("first", "second")] == [2, 1]
+    assert [seen(c.USE_TIME, "_count", name=name) for name in ("first", "second")] == [2, 1]
+    assert seen(c.OPEN_CONNECTIONS) == seen(c.PENDING) == seen(c.IN_USE) == seen(c.CHECKED_OUT) == 0
+    assert "lost a slot" not in caplog.text
 
 
 def elsewhere(kit):

@@ -29,7 +29,9 @@ def levels_of(pool: Pool) -> dict[OriginTally, Levels]:
     """Count. Called with the pool's lock held."""
     found = {tally: Levels() for tally in pool.tallies.by_label.values()}
     for checkout, tally in pool.counted():
-        levels = found[tally]
+        levels = found.get(tally)
+        if levels is None:  # a fault of ours; whoever scrapes shall have the rest
+            continue
         levels.active_requests[checkout.method] += 1
         if checkout.state == HOLDING:
             levels.checked_out += 1

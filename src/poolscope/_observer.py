@@ -69,8 +69,11 @@ class Observer(Gate):
         return self.apply(self.pool.request, request.url, request.method, self.pooled)
 
     def offer(self, checkout: Checkout | None, connection: Connection) -> Checkout | None:
-        """Note that a request is handed a connection, provisionally; give the request, None where none of ours came."""
-        if checkout is None or checkout.ended_at is not None:
+        """Note that a request is handed a connection, provisionally; give the request, None where none of ours came.
+
+        One that waits while its client is instrumented anew is still the first observer's: it counts there alone.
+        """
+        if checkout is None or checkout.ended_at is not None or checkout not in self.pool.checkouts:
             connection.stranger = True
             return None
         if checkout.connection is not None:  # whoever wraps the pool sends it once more: a transport that retries
