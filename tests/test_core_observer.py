@@ -55,7 +55,7 @@ def test_a_new_observer_knows_nothing(desk):
     one = desk.observer
     assert (one.pooled, one.plain, one.closing_pool, one.keepalive_expiry) == (True, True, 0, None)
     assert (one.body, one.diagnosis, one.at_entry, one.tracing, one.watch_entrance) == (None, None, False, None, None)
-    assert (one.name, one.owned, one.live, one.in_use) == ("pool", False, False, 0)
+    assert (one.name, one.owned, one.live, one.in_use, one.outermost) == ("pool", False, False, 0, 0)
     unpooled = Observer(desk.pool, pooled=False)
     assert (unpooled.pooled, unpooled.plain) == (False, False)
     assert unpooled.clock() > 0

@@ -26,6 +26,7 @@ class Heard(list):
         self.request = ledger.request(0.0)
         self.left, self.adopts, self.diagnosis, self.body = [], None, self, Body
         self.at_entry, self.tracing, self.watch_entrance, self.closing_pool = False, None, None, 0
+        self.outermost = 0
         self.explains = lambda: None
 
     def __getattr__(self, name):
@@ -157,6 +158,35 @@ def test_an_explanation_that_fails_is_a_fault_of_ours(made, kind):
     with pytest.raises(httpx.PoolTimeout):
         handle(made)
     assert [told[0] for told in made.heard] == ["enter", "explain", "fault", "take", "tell", "end"]
+
+
+@COLOURS
+@pytest.mark.parametrize(
+    ("outermost", "state", "passes"),
+    [
+        ("none", "runs", False),
+        ("this", "runs", False),
+        ("other", "runs", True),
+        ("other", "ended", False),
+        ("other", "another pool's", False),
+        ("other", "none", False),
+    ],
+)
+def test_a_request_that_another_of_ours_counts_passes(made, kind, outermost, state, passes):
+    """One that is around what wraps this one. What the same one sends once more is a request of its own."""
+    outer = None if state == "none" else (Ledger() if state == "another pool's" else made.heard).pool.request(
+        SimpleNamespace(raw_scheme=b"http", raw_host=b"shop", port=80), "GET", True, 0.0
+    )  # fmt: skip
+    if state == "ended":
+        outer.ended_at = 1.0
+    made.heard.outermost = {"none": 0, "this": id(made), "other": 7}[outermost]
+    current, given = [], response()
+    made._inner.does = lambda: current.append(CURRENT.get()) or given
+    token = CURRENT.set(outer)
+    assert handle(made) is given
+    CURRENT.reset(token)
+    assert current == [outer if passes else made.heard.request]
+    assert (made.heard == []) is (given.stream is BYTES) is passes
 
 
 @COLOURS

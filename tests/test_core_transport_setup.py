@@ -150,6 +150,7 @@ def test_a_pool_is_instrumented_once(again, options, told, caplog):
     first = InstrumentedSyncTransport(bare(), name="shop", sinks=[])
     second = InstrumentedSyncTransport(first if again == "transport" else first.wrapped, **options)
     assert (second.wrapped, second.observer, second._owner) == (first.wrapped, first.observer, first._owner)
+    assert first.observer.outermost == (id(second) if again == "pool" else 0)
     assert [record.getMessage() for record in caplog.records] == [SECOND_TIME] * told
     InstrumentedSyncTransport(first.wrapped, **options)
     assert len(caplog.records) == told, "once a pool: there may be a client per request"

@@ -286,6 +286,75 @@ def test_a_request_that_waits_while_its_client_is_instrumented_anew_is_the_first
     assert "lost a slot" not in caplog.text
 
 
+def wrapping(kit, inner):
+    """Give a user's wrapper that shows what it wraps, pool and all; it gets a token first, where a header says so."""
+
+    class Wrapping(kit.http.BaseTransport if kit.colour == "sync" else kit.http.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            if url := request.headers.get("first"):
+                assert (await self.client.get(url)).text == "ok"
+            return await inner.handle_async_request(request)
+
+        def handle_request(self, request):
+            if url := request.headers.get("first"):
+                assert self.client.get(url).text == "ok"
+            return inner.handle_request(request)
+
+        def close(self):
+            inner.close()
+
+        async def aclose(self):
+            await inner.aclose()
+
+        def __getattr__(self, name):
+            return getattr(inner, name)
+
+    return Wrapping()
+
+
+async def counted_once(kit, url, wrap):
+    """Three requests through a wrapper of a transport of ours, by a client that is instrumented once more."""
+    inner = kit.transport_class(name="pool", sinks=[PrometheusSink(kit.registry)])
+    client = kit.client_class(transport=wrap(inner))
+    driver = instrumented(kit, client)
+    for _ in range(3):
+        await driver.get(url)
+    seen = kit.scrape()
+    assert (seen(c.CHECKOUTS), seen(c.USE_TIME, "_count"), seen(c.REQUEST_DURATION, "_count")) == (3, 3, 3)
+    assert seen(c.PENDING) == seen(c.IN_USE) == seen(c.REQUEUES) == 0
+    return driver
+
+
+@kits()
+def test_a_client_whose_transport_wraps_ours_counts_each_request_once(kit):
+    """Instrumented once more, it is around and below; a request that the wrapper sends by the client is one, too."""
+    with Server() as server:
+
+        async def main():
+            driver = await counted_once(kit, server.url(), lambda inner: wrapping(kit, inner))
+            driver.client._transport.wrapped.client = driver.client
+            await driver.get(server.url(), headers={"first": server.url("/token")})
+            await driver.close_client()
+
+        anyio.run(main, backend=kit.backend)
+    seen = kit.scrape()
+    assert seen(c.CHECKOUTS) == seen(c.USE_TIME, "_count") == 5
+    assert seen(c.OPEN_CONNECTIONS) == seen(c.PENDING) == seen(c.IN_USE) == seen(c.REQUEUES) == 0
+
+
+@kits(flavours=["httpx"])
+def test_a_client_whose_transport_is_opentelemetrys_around_ours_counts_each_request_once(kit):
+    """Theirs is for httpx alone."""
+    theirs = importlib.import_module("opentelemetry.instrumentation.httpx")
+    wrapper = theirs.SyncOpenTelemetryTransport if kit.colour == "sync" else theirs.AsyncOpenTelemetryTransport
+    with Server() as server:
+
+        async def main():
+            await (await counted_once(kit, server.url(), wrapper)).close_client()
+
+        anyio.run(main, backend=kit.backend)
+
+
 def elsewhere(kit):
     """Give a transport whose pool's connections open their sockets by themselves, as httpx-socks' do."""
     sync = kit.colour == "sync"

@@ -36,6 +36,7 @@ class Observer(Gate):
     body: the class that watches the bodies of its responses.
     diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`). at_entry: it is told of each request that enters.
     half_read: whether a connection's response was not read to its end, None where that cannot be told.
+    outermost: the id of the last transport of ours that came to a pool which had one, 0 where none did.
     """
 
     def __init__(self, pool: Pool, *, pooled: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +49,7 @@ class Observer(Gate):
         self._unclosed = Subscription({Checkout: lambda checkout: self.tell(checkout, "ended")})
         self.body: Any = None
         self.diagnosis: Any = None
-        self.at_entry = False
+        self.at_entry, self.outermost = False, 0
         self.tracing: Tracing | None = None
         self.half_read: Callable[[Connection], bool | None] = lambda _: None
         self.watch_entrance: Callable[[Observer], object] | None = None
@@ -69,12 +70,9 @@ class Observer(Gate):
         return self.apply(self.pool.request, request.url, request.method, self.pooled)
 
     def offer(self, checkout: Checkout | None, connection: Connection) -> Checkout | None:
-        """Note that a request is handed a connection, provisionally; give the request, None where none of ours came.
-
-        One that waits while its client is instrumented anew is still the first observer's: it counts there alone.
-        """
+        """Note that a request is handed a connection, provisionally; give the request, None where none of ours came."""
         if checkout is None or checkout.ended_at is not None or checkout not in self.pool.checkouts:
-            connection.stranger = True
+            connection.stranger = True  # or another observer's came: its client was instrumented anew while it waited
             return None
         if checkout.connection is not None:  # whoever wraps the pool sends it once more: a transport that retries
             self.apply(self.pool.repeat, checkout, 0.0)

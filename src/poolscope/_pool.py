@@ -87,6 +87,10 @@ class Pool(Steps):
         checkout.state = DONE
         self.admit(checkout, pooled=False)
 
+    def runs(self, checkout: Checkout | None) -> bool:
+        """Whether this is a request of the pool's that is under way. It may be asked without the lock."""
+        return checkout is not None and checkout.ended_at is None and checkout in self.checkouts
+
     def counted(self) -> list[tuple[Checkout, OriginTally]]:
         """Give the requests under way and where each counts, without those that came in since the pool was settled."""
         return [(checkout, checkout.tally) for checkout in self.checkouts.copy() if checkout.tally is not None]

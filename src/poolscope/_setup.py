@@ -14,6 +14,7 @@ from poolscope._flavour import Flavour, root_of
 from poolscope._names import file_of_caller, granted, name_of_caller
 from poolscope._observer import Observer, Owner
 from poolscope._pool import Pool
+from poolscope._records import CURRENT
 from poolscope._seams import limits_of, missing_names, observer_of, pool_of, unwatch, watch
 from poolscope._seen import ENDED
 from poolscope._snapshot import PoolSnapshot
@@ -113,6 +114,7 @@ class Setup:
                 known = None
             if known is not None:
                 self._observer = known
+                known.outermost = id(self)
                 self._share(name, checked)
                 return known
         limits = (None, None, None) if pool is None else limits_of(pool)
@@ -190,6 +192,11 @@ class Setup:
         if name == "_inner":  # not there yet
             raise AttributeError(name)
         return getattr(self._inner, name)
+
+    def _passes(self) -> bool:
+        """Whether the request that enters counts already: ours is around what wraps this one, too."""
+        observer = self._observer
+        return observer.outermost != id(self) and observer.pool.runs(CURRENT.get())
 
     def _closing(self) -> None:
         self._observer.closing_pool += 1

@@ -78,6 +78,8 @@ class AsyncTransport(Setup):
     async def handle_async_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
+        if observer.outermost and self._passes():
+            return await self._inner.handle_async_request(request)
         checkout = await self._enter_watched(request) if observer.at_entry else observer.enter(request)
         token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_async_request, request, None
@@ -144,6 +146,8 @@ class SyncTransport(Setup):
     def handle_request(self, request: Any) -> Any:
         """Send one request, as the wrapped transport does."""
         observer = self._observer
+        if observer.outermost and self._passes():
+            return self._inner.handle_request(request)
         checkout = self._enter_watched(request) if observer.at_entry else observer.enter(request)
         token = CURRENT.set(checkout)
         handle, sent, leave = self._inner.handle_request, request, None
