@@ -9,6 +9,7 @@ from ledger import Ledger, target
 from poolscope import _contract as c
 from poolscope._observer import Observer
 from poolscope._records import CURRENT
+from poolscope.diagnosis._watch import Options, Watch
 
 
 class Told:
@@ -349,6 +350,38 @@ def test_a_pool_lives_as_long_as_a_transport_owns_it(desk):
     assert (desk.observer.owned, desk.observer.live) == (False, False)
     assert desk.observer.read().numbers[c.POOLS, ("pool",)] == 0
     assert desk.observer.own() is not None
+
+
+@pytest.mark.parametrize(
+    ("reclaim", "connection", "upgraded", "kept"),
+    [(True, True, False, True), (False, True, False, False), (True, False, False, False), (True, True, True, False)],
+)
+def test_a_body_that_is_to_be_reclaimed_is_its_owners(desk, reclaim, connection, upgraded, kept):
+    """It holds the pool, so nobody keeps it but the transports; without one, nobody keeps it at all."""
+    observer = desk.observer
+    watch = Watch(observer, Options(reclaim=reclaim))
+    checkout, held = desk.hold(1.0)
+    checkout.connection, held.upgraded = held if connection else None, upgraded
+    watch.dropped("no transport", checkout)
+    owner = observer.own()
+    assert list(owner.unclosed) == []
+    watch.dropped("body", checkout)
+    assert list(owner.unclosed) == ([("body", checkout)] if kept else [])
+    assert list(watch.unclosed()) == (["body"] if kept else [])
+    assert held.closing == (c.RESPONSE_UNREAD if kept else "")
+    assert list(owner.unclosed) == []
+
+
+def test_a_body_that_is_reclaimed_counts_as_a_leak_first_and_keeps_its_reason(desk):
+    """What finalizers have deferred is done, under the lock; what closes it already, closes it."""
+    watch, owner = Watch(desk.observer, Options(reclaim=True)), desk.observer.own()
+    checkout, held = desk.hold(1.0)
+    held.closing = c.FAILED
+    done = []
+    desk.observer.defer(done.append)
+    assert list(watch.unclosed()) == done == []
+    watch.dropped("body", checkout)
+    assert (len(owner.unclosed), list(watch.unclosed()), done, held.closing) == (1, ["body"], [1.0], c.FAILED)
 
 
 def test_a_reading_is_taken_at_the_moment_of_what_is_to_be_done_with_it(desk):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import warnings
+import weakref
 
 import anyio
 import anyio.lowlevel
@@ -128,6 +129,29 @@ def test_reclaim_gives_the_slot_of_a_leak_back(kit):
     assert leaks(seen)[c.RESPONSE_UNCLOSED] == 3
     assert seen.reasons() == {c.RESPONSE_UNREAD: 3, c.POOL_CLOSED: 1}
     assert seen(c.TIMEOUTS) == 0
+
+
+@kits(colours=COLOURS)
+@pytest.mark.parametrize("closed", [False, True])
+def test_reclaim_keeps_no_pool_that_nobody_can_use_any_more(kit, closed):
+    """Where the last thing that a client did was to drop a response: pool and socket go with the client."""
+    with Server() as server:
+
+        async def main():
+            transport = kit.transport_class(name="pool", sinks=[PrometheusSink(kit.registry)], reclaim=True)
+            driver = kit.driver_of(kit.client_class(transport=transport), transport)
+            await forget(kit, driver, server.url())
+            if closed:
+                await driver.close_client()
+            return weakref.ref(transport._pool)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            pool = anyio.run(main, backend=kit.backend)
+            gc.collect()
+        assert pool() is None
+        assert server.settle()
+    assert kit.scrape()(c.OPEN_CONNECTIONS) == 0
 
 
 @kits(colours=COLOURS)

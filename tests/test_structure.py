@@ -19,7 +19,7 @@ LAYERS = [
     {"_contract", "_events", "_flavour", "_hooks", "_locks", "_transitions", "_tracing"},
     {"_origins", "_names", "_tally", "_phases", "alerts"},
     {"_journal", "_records", "_tallies"},
-    {"_seen", "_slots"},
+    {"_owner", "_seen", "_slots"},
     {"_losses", "_plain"},
     {"_steps"},
     {"_pool"},

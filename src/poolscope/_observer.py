@@ -12,6 +12,7 @@ from weakref import ref
 
 from poolscope import _contract as c
 from poolscope._gate import Gate
+from poolscope._owner import Owner
 from poolscope._phases import BODILESS
 from poolscope._pool import Pool
 from poolscope._reading import Reading, read
@@ -25,10 +26,6 @@ logger = logging.getLogger("poolscope")
 R = TypeVar("R")
 
 
-class Owner:
-    """Held by every transport that uses an observer: when the last one is collected, the pool is dead."""
-
-
 class Observer(Gate):
     """Watches one pool. Nothing here ever raises into a request.
 
@@ -36,6 +33,7 @@ class Observer(Gate):
     body: the class that watches the bodies of its responses.
     diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`). at_entry: it is told of each request that enters.
     half_read: whether a connection's response was not read to its end, None where that cannot be told.
+    owner: gives what its transports hold, None where there is none left.
     outermost: the id of the last transport of ours that came to a pool which had one, 0 where none did.
     """
 
@@ -44,7 +42,7 @@ class Observer(Gate):
         self.pooled = pooled
         self.closing_pool = 0
         self.keepalive_expiry: float | None = None
-        self._owner: Callable[[], Owner | None] = lambda: None
+        self.owner: Callable[[], Owner | None] = lambda: None
         self._guests, self._ended = pool.slots.guests, pool.ended
         self._unclosed = Subscription({Checkout: lambda checkout: self.tell(checkout, "ended")})
         self.body: Any = None
@@ -200,16 +198,16 @@ class Observer(Gate):
 
     def own(self) -> Owner:
         """Give what a transport holds to keep the pool alive in the sinks' eyes."""
-        owner = self._owner()
+        owner = self.owner()
         if owner is None:
             owner = Owner()
-            self._owner = ref(owner)
+            self.owner = ref(owner)
         return owner
 
     @property
     def owned(self) -> bool:
         """Whether a transport still holds the pool."""
-        return self._owner() is not None
+        return self.owner() is not None
 
     @property
     def live(self) -> bool:

@@ -12,7 +12,8 @@ from weakref import WeakSet, finalize
 
 from poolscope._flavour import Flavour, root_of
 from poolscope._names import file_of_caller, granted, name_of_caller
-from poolscope._observer import Observer, Owner
+from poolscope._observer import Observer
+from poolscope._owner import Owner
 from poolscope._pool import Pool
 from poolscope._records import CURRENT
 from poolscope._seams import limits_of, missing_names, observer_of, pool_of, unwatch, watch

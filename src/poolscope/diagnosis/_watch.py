@@ -5,7 +5,6 @@ finalizer may run under the pool's lock, or in another thread than the event loo
 """
 
 import warnings
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +46,6 @@ class Watch:
         self.explain = Verdicts(observer).explain
         self._observer = observer
         self._options = options
-        self._unclosed: deque[tuple[Any, Checkout]] = deque()
         self._pool_gone = False
         observer.pool.losses.held_too_long_seconds = options.held_too_long_seconds
 
@@ -58,18 +56,22 @@ class Watch:
 
     def unclosed(self) -> Iterator[Any]:
         """Give the bodies that the request which enters now shall close."""
-        if self._unclosed:
+        waiting = self._observer.own().unclosed
+        if waiting:
             self._observer.take(_settled)  # they count as leaks first
-        while self._unclosed:
-            body, leaked = self._unclosed.popleft()
+        while waiting:
+            body, leaked = waiting.popleft()
             if leaked.connection is not None:
                 leaked.connection.closing = leaked.connection.closing or c.RESPONSE_UNREAD
             yield body
 
     def dropped(self, body: Any, checkout: Checkout) -> None:
         """Take the body of a response that was collected unclosed. Called by its finalizer: this only appends."""
-        if self._options.reclaim and checkout.connection is not None and not checkout.connection.upgraded:
-            self._unclosed.append((body, checkout))
+        owner = self._observer.owner()
+        if owner is None or not self._options.reclaim:  # without a transport no request enters any more
+            return
+        if checkout.connection is not None and not checkout.connection.upgraded:
+            owner.unclosed.append((body, checkout))
 
     def pool_collected(self) -> None:
         """Note that the pool was collected. Called by its finalizer: another one may still close the client."""
