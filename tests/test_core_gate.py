@@ -1,5 +1,7 @@
 """The gate: steps at the clock's second under one lock, facts after it; what fails there costs nobody else anything."""
 
+import gc
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -7,6 +9,7 @@ import pytest
 
 from ledger import target
 from poolscope import _events as e
+from poolscope import _locks
 from poolscope._gate import Gate
 from poolscope._locks import is_mine, new_lock
 from poolscope._pool import Pool
@@ -133,6 +136,52 @@ def test_facts_are_delivered_when_the_lock_is_free(gate):
     gate.defer(gate.pool.open)
     gate.look(lambda now: None)
     assert [fact.at for fact in sink.heard] == [1.0, 1.0, 2.0]
+
+
+def test_facts_wait_while_this_thread_collects_garbage(gate, monkeypatch):
+    """A sink's own lock may be held there. The next step delivers them, and another thread does at once."""
+    sink = Hears(e.PoolOpened)
+    gate.attach([sink], None)
+    monkeypatch.setattr(_locks, "_collector", threading.get_ident())
+    gate.apply(opens(gate))
+    gate.look(lambda now: None)
+    assert sink.heard == []
+    with ThreadPoolExecutor(1) as other:
+        other.submit(gate.apply, opens(gate)).result()
+    assert len(sink.heard) == 2
+    gate.apply(opens(gate))
+    assert len(sink.heard) == 2
+    monkeypatch.setattr(_locks, "_collector", 0)
+    gate.apply(gate.step)
+    assert len(sink.heard) == 3
+
+
+def test_a_thread_collects_garbage_from_the_collectors_start_to_its_end():
+    """What it finalizes finds that so; other threads, and whoever lets go of something by himself, do not."""
+    found = []
+
+    class Finalized:
+        def __del__(self):
+            with ThreadPoolExecutor(1) as other:
+                found.append((_locks.collecting(), other.submit(_locks.collecting).result()))
+
+    Finalized()
+    one = Finalized()
+    one.itself = one
+    del one
+    gc.collect()
+    assert (found, _locks.collecting()) == ([(False, False), (True, False)], False)
+
+
+@pytest.mark.parametrize(("whose", "after"), [("this thread's", True), ("another's", False)])
+def test_a_collection_of_another_thread_is_not_in_a_forked_child(whose, after, monkeypatch):
+    """There it will never end, and its number may be another thread's one day. This one's goes on; locks are free."""
+    monkeypatch.setattr(_locks, "_collector", threading.get_ident() + (whose == "another's"))
+    held = new_lock()
+    with ThreadPoolExecutor(1) as other:
+        other.submit(held.acquire).result()
+    _locks._free_all()
+    assert (_locks.collecting(), bool(_locks._collector), held.acquire(blocking=False)) == (after, after, True)
 
 
 def test_a_look_sees_what_is_plain_taken_in(gate):

@@ -21,6 +21,7 @@ from harness import Server, refused_port
 from observing import imbalances, scrape
 from poolscope import InstrumentedSyncTransport, PrometheusSink, instrument, uninstrument
 from poolscope import _contract as c
+from poolscope import _events as e
 
 ASKED = "http://asked.test/"
 
@@ -432,6 +433,33 @@ def test_a_client_that_is_closed_by_a_finalizer_in_the_midst_of_a_look_is_closed
     assert imbalances(seen) == []
     assert (seen(c.OPEN_CONNECTIONS), seen(c.POOLS), seen(c.IN_USE)) == (0, 0, 0)
     assert sum(seen.reasons().values()) == seen(c.OPENED)
+
+
+def test_a_client_that_is_closed_by_a_finalizer_under_a_sinks_own_lock_is_told_of_after_it():
+    """prometheus_client's native metrics have such a lock: the collector comes while this thread holds it."""
+    lock, heard = threading.Lock(), []
+
+    class Locking:
+        def attach(self, pool):
+            return dict.fromkeys((e.PoolClosed, e.ConnectionClosed), self.hear)
+
+        def hear(self, event):
+            with lock:
+                heard.append(type(event))
+
+    def collect():
+        with lock:
+            gc.collect()
+
+    with Server() as server:
+        transport = InstrumentedSyncTransport(name="pool", sinks=[Locking()])
+        wrapper = Wrapper(httpx.Client(transport=transport))
+        wrapper.client.get(server.url())
+        del wrapper
+        within(20, collect)
+        assert heard == []
+        assert transport.snapshot().idle == 0
+    assert heard == [e.ConnectionClosed, e.PoolClosed]
 
 
 def test_a_signals_handler_may_ask_for_a_picture_at_any_moment():

@@ -2,7 +2,8 @@
 
 The lock is a leaf: nothing is called under it but the state machine and an append. Facts are delivered after it is
 released. A finalizer may run anywhere, under the lock too, so finalizers only append to a queue (`defer`), and a step
-that comes in the midst of another in the same thread is taken later: somebody's own finalizer may close a client.
+that comes in the midst of another in the same thread is taken later: somebody's own finalizer may close a client. It
+may run under a sink's lock, too: what is told in the midst of a garbage collection is delivered later.
 """
 
 import logging
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from poolscope import _events as e
-from poolscope._locks import is_mine, new_lock
+from poolscope._locks import collecting, is_mine, new_lock
 from poolscope._pool import Pool
 from poolscope._records import Checkout
 from poolscope._subscription import ObservedPool, Sink, Subscription
@@ -131,6 +132,8 @@ class Gate:
             step(*args, now)
 
     def _deliver(self) -> None:
+        if collecting():  # a sink's own locks may be held here: the next step delivers, or the next look
+            return
         for subscription in self._subscriptions:
             if not subscription.queue:
                 continue
