@@ -1,5 +1,7 @@
 """Multi-process mode without processes: what its files say is what the pool has counted, its levels are exact."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, values
 
@@ -134,6 +136,89 @@ def test_what_is_counted_is_what_the_pool_has_counted(mode, metrics):
     assert (seen[("checkouts",)], seen["checkouts", "81"]) == (4, 1)
     assert (seen[("pending_requests",)], seen["pending_requests", "81"], seen[("in_use",)]) == (0, 1, 2)
     assert seen["create_time", "ConnectTimeout"] == (1, 0.25)
+
+
+def test_after_a_fork_the_ends_of_what_began_in_the_parent_are_the_parents(mode, metrics):
+    """No level falls below zero: what was open, held, waiting, connecting is left out; what begins in the child counts.
+
+    A whole event is left out, with what it measures, so that the child's numbers balance by themselves.
+    """
+    ledger = watched(metrics)
+    pool = ledger.pool
+    held, busy = ledger.hold(1.0)
+    waits, quits = ledger.request(1.0, "PUT"), ledger.request(1.0)
+    idle, connecting = ledger.idle(1.0), ledger.reserve(1.0)
+    pool.slots.connecting(connecting, None, 1.0)
+    ledger.feed.flush()
+    mode.pid = 42
+    pool.slots.failed(connecting, "ConnectError", 2.0)
+    pool.end(waits, False, True, 2.0)
+    pool.end(quits, False, False, 2.0)
+    held.status = 200
+    pool.end(held, True, False, 2.0)
+    mine, _ = ledger.hold(3.0, idle)
+    pool.end(mine, True, False, 4.0)
+    for old in (busy, idle):
+        pool.slots.closed(old, c.POOL_CLOSED, 5.0)
+    ledger.feed.flush()
+    assert child(mode) == {
+        ("checkouts",): 1,
+        ("acquisitions", "reused"): 1,
+        ("wait_time",): (1, 0.0),
+        ("use_time",): (1, 1.0),
+    }
+    theirs, new = ledger.hold(6.0)
+    ledger.feed.flush()
+    assert (child(mode)[("checked_out",)], child(mode)[("open_connections", "active", "1.1")]) == (1, 1)
+    metrics._begin_anew()
+    pool.end(theirs, True, False, 7.0)
+    pool.slots.closed(new, c.POOL_CLOSED, 8.0)
+    ledger.feed.flush()
+    seen = child(mode)
+    assert (seen["opened",], seen["closed", c.POOL_CLOSED], seen["use_time",]) == (1, 1, (2, 2.0))
+    assert [at for at in seen if at[0] in ("open_connections", "checked_out", "pending_requests")] == []
+
+
+def child(mode):
+    """What the child's files say beside the pool's own levels, and beside the parent's, which are as they were."""
+    own = {path: path.rename(path.with_suffix(".other")) for path in mode.directory.glob("*_41.db")}
+    seen = mode.counted()
+    for path, other in own.items():
+        other.rename(path)
+    of_pools = {"in_use", "max", "idle.max", "pools", "request.duration"}
+    return {at: value for at, value in seen.items() if at[0] not in of_pools}
+
+
+def test_events_are_counted_in_their_order_by_one_thread_at_a_time(mode, metrics):
+    """Who comes while another counts leaves his to that one; one that fails keeps nobody from it after."""
+    pool = attached(metrics, Pool(origins=[("shop", "80")]))
+    feed, order = pool.feed, []
+    started, timed_out = (
+        e.CheckoutStarted("pool", "shop", "80", 1.0),
+        e.TimedOut("pool", "shop", "80", 1.0, 0.0, c.BURST),
+    )
+
+    def count(feed, event):
+        order.append(("begins", event))
+        if event is started:
+            feed.queue.append(timed_out)
+            with ThreadPoolExecutor(1) as other:
+                other.submit(feed.flush).result()
+            feed.flush()
+        order.append(("ends", event))
+
+    metrics.count = count
+    feed.queue.append(started)
+    feed.flush()
+    assert order == [("begins", started), ("ends", started), ("begins", timed_out), ("ends", timed_out)]
+    metrics.count = None
+    feed.queue.append(started)
+    with pytest.raises(TypeError):
+        feed.flush()
+    metrics.count = lambda feed, event: order.append(event)
+    feed.queue.append(timed_out)
+    feed.flush()
+    assert order[4:] == [timed_out]
 
 
 def read_of(ledger):

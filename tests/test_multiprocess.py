@@ -176,6 +176,37 @@ print(generate_latest(registry).decode())
     assert (seen(c.POOLS_OPENED, pool_name="a"), seen(c.POOLS, pool_name="a")) == (2, 0)
 
 
+def test_workers_that_inherit_a_pool_balance_with_their_parent(directory):
+    """A request before the fork, as a preloaded application sends it: what the parent opened no worker closes."""
+    code = """
+import os, time, httpx
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from poolscope import InstrumentedSyncTransport, PrometheusSink
+limits = httpx.Limits(keepalive_expiry=0.1)
+client = httpx.Client(transport=InstrumentedSyncTransport(name="a", sinks=[PrometheusSink()], limits=limits))
+streamed = client.send(client.build_request("GET", URL), stream=True)
+client.get(URL)
+time.sleep(0.2)
+for _ in range(3):
+    pid = os.fork()
+    if not pid:
+        client.get(URL), client.get(URL), streamed.close(), client.close()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+print(generate_latest(registry).decode())
+"""
+    with Server() as server:
+        done = alone(code.replace("URL", repr(server.url())), PROMETHEUS_MULTIPROC_DIR=str(directory))
+    assert done.stderr == ""
+    seen = Exposition(done.stdout)
+    assert imbalances(seen) == []
+    assert (seen(c.CHECKOUTS), seen(c.OPENED), seen(c.OPEN_CONNECTIONS), seen(c.CHECKED_OUT)) == (8, 5, 2, 1)
+    assert all(sample.value >= 0 for sample in seen.samples)
+
+
 def test_thousands_of_pools_of_one_name_are_forgotten(directory):
     """Nothing is kept of a pool that ended, and the fullest live pool of a name is the one shown."""
     code = """

@@ -4,12 +4,15 @@
    histograms carry no `pid`. `busy_time` and the ages, which grow by themselves, are absent.
 2. The metrics stand in no registry of this process: an exposition reads every worker's from the files, once.
 3. A pool that ended is forgotten as soon as it is at rest; what it counted stays.
+4. After a fork the child's metrics begin at zero, though its pools do not. What began before is the parent's: the child
+   leaves out its end, which is an event that would take a level below zero. So the equations hold over all processes.
 
 What nobody reports (a client that was dropped unclosed, a slot that was lost) is found with the next event of any pool,
 at most once in `_SWEEP_SECONDS`, or when the next pool is made.
 """
 
 import os
+from collections import Counter as Counts
 from typing import Any, ClassVar
 
 from prometheus_client import Counter, Gauge, Histogram, values
@@ -20,7 +23,7 @@ from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import LabelValues, Point
-from poolscope.sinks._changes import CHANGES
+from poolscope.sinks._changes import CHANGES, Change
 from poolscope.sinks._measurements import MEASURES
 
 _ABSENT = frozenset({c.BUSY_TIME, c.OLDEST_PENDING_AGE, c.OLDEST_USE_AGE})
@@ -63,6 +66,7 @@ class MultiprocessMetrics:
         self._feeds: dict[str, list[_Feed]] = {}
         self._lock = new_lock()
         self._pid = os.getpid()
+        self._since_fork: Counts[Point] | None = None  # of the process that made this
         self._sweep_at = 0.0
         self._sweep_over = _FEW
 
@@ -86,12 +90,14 @@ class MultiprocessMetrics:
         """Take one event in."""
         if (event.pool, event.address, event.port) not in self._known:
             self._announce(feed.pool)
+        if self._pid != os.getpid():
+            self._begin_anew()
         kind = type(event)
-        if kind in CHANGES:
-            for metric, labels, step in CHANGES[kind](event):
+        changes = list(CHANGES[kind](event)) if kind in CHANGES else []
+        if self._began_here(changes):
+            for metric, labels, step in changes:
                 self._point(metric, labels).inc(step)
-        if kind in MEASURES:
-            for metric, value, labels in MEASURES[kind](event):
+            for metric, value, labels in MEASURES[kind](event) if kind in MEASURES else ():
                 if metric in self._metrics:
                     self._point(metric, labels).observe(value)
         if feed.limits is not None and (kind in (PoolOpened, PoolClosed) or feed.in_use != feed.pool.in_use):
@@ -112,12 +118,30 @@ class MultiprocessMetrics:
                 self._point(c.MAX, (name,)).set(fullest.limits[0])
                 self._point(c.IDLE_MAX, (name,)).set(fullest.limits[1])
 
-    def _look_around(self, now: float) -> None:
-        if self._pid != os.getpid():  # a fork: prometheus_client begins anew, and so do the levels of inherited pools
+    def _begin_anew(self) -> None:
+        """Take in that there was a fork: prometheus_client begins anew, and so do the levels of inherited pools."""
+        with self._lock:
+            if self._pid == os.getpid():  # another thread was faster
+                return
             self._pid = os.getpid()
+            self._since_fork = Counts()
             for name, feeds in list(self._feeds.items()):
                 if any(feed.limits is not None for feed in feeds):
                     self.set_levels(name)
+
+    def _began_here(self, changes: list[Change]) -> bool:
+        """Whether what changes began in this process; note it, where there was a fork."""
+        with self._lock:
+            known = self._since_fork
+            if known is None:
+                return True
+            if any(known[metric, labels] + step < 0 for metric, labels, step in changes):
+                return False
+            for metric, labels, step in changes:
+                known[metric, labels] += step
+        return True
+
+    def _look_around(self, now: float) -> None:
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_SECONDS
             self._sweep()
@@ -171,6 +195,15 @@ class _Feed(Subscription):
         self.pool = pool
         self.in_use = 0
         self._metrics = metrics
+        self._turn = new_lock(again=False)
+
+    def flush(self) -> None:
+        """Deliver what waits, in its order: one thread does it for all that come, so no end is before its start."""
+        while self.queue and self._turn.acquire(blocking=False):
+            try:
+                super().flush()
+            finally:
+                self._turn.release()
 
     def fullness(self) -> float:
         """Give the pool's utilization; less than nothing where it is not live."""
