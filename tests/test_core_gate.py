@@ -88,6 +88,35 @@ def test_a_step_that_fails_is_told_once_and_the_next_one_goes_on(gate, way, capl
     ]
 
 
+@pytest.mark.parametrize("way", ["apply", "take", "look"])
+def test_a_deferred_step_that_fails_costs_no_other(gate, way, caplog):
+    """Those after it are taken, and so is the one that came; it is told once, when the lock is free."""
+    free = []
+    caplog.handler.addFilter(lambda record: free.append(not gate.inside) or True)
+    gate.attach([Hears(e.PoolOpened)], None)
+    for step in (wrong, gate.step, wrong):
+        gate.defer(step)
+    assert getattr(gate, way)(gate.step) == 2
+    assert gate.log == [(1.0,), (1.0,)]
+    assert free == ([] if way == "take" else [True])
+    gate.look(lambda now: None)
+    gate.defer(wrong)
+    gate.look(lambda now: None)
+    assert free == [True]
+    [record] = caplog.records
+    assert told(caplog) == [
+        ("poolscope", "ERROR", "poolscope: fault in the observer of pool 'pool'; its numbers may be off", True)
+    ]
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_a_look_sees_what_it_can_where_something_of_ours_fails(gate, caplog):
+    """What cannot be taken in is told of; the look is taken."""
+    gate.pool.settle = wrong
+    assert gate.look(lambda now: ("seen", now)) == ("seen", 1.0)
+    assert [line[1] for line in told(caplog)] == ["ERROR"]
+
+
 def test_a_step_in_the_midst_of_another_is_taken_later(gate):
     """With the next one, at its second. What is taken where a result is needed at once, is not taken at all."""
 

@@ -452,6 +452,25 @@ def test_a_look_asks_the_pool_about_connections_that_nobody_holds(desk):
     assert reserved in desk.pool.losses.lost, "what is lost is looked at, too"
 
 
+@pytest.mark.parametrize("question", ["is_closed", "is_idle"])
+def test_a_pool_that_cannot_answer_costs_no_reading(desk, question, caplog):
+    """A connection of somebody's own class raises: what is known is read, and the fault is told once."""
+
+    def raises():
+        raise ZeroDivisionError
+
+    desk.pool.losses.kept = lambda: desk.kept
+    desk.pool.losses.held_too_long_seconds = 2.0
+    desk.hold(0.5)
+    setattr(desk.open(0.5).probe(), question, raises)
+    desk.now = 3.0
+    for _ in range(2):
+        assert desk.observer.read().numbers[c.IN_USE, ("pool",)] == 2
+    assert desk.observer.snapshot().in_use == 2
+    assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
+    assert desk.pool.losses.leaks[c.HELD_TOO_LONG] == 1, "what can be looked at, is"
+
+
 def test_the_end_of_a_guest_that_somebody_has_shown_out_is_an_end(desk):
     """Its connection was taken meanwhile: nothing is raised into the request, and it counts."""
     connection, _ = armed_connection(desk)

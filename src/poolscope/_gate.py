@@ -47,6 +47,7 @@ class Gate:
         self._deferred: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._faulted = False
+        self._failed: Exception | None = None
 
     def apply(self, step: Callable[..., R], *args: object) -> R | None:
         """Take one step of the state machine, then tell the sinks. None where the step failed: that is our fault.
@@ -92,11 +93,11 @@ class Gate:
         self._deferred.append((step, args))
 
     def look(self, look: Callable[[float], R]) -> R:
-        """Look at the state: what was deferred is done, and what is plain is taken in."""
+        """Look at the state: what was deferred is done, and what is plain is taken in. A fault there costs no look."""
         with self._lock:
             now = self.clock()
             self._settle(now)
-            self.pool.settle(now)
+            self.attempt(self.pool.settle, now)
             seen = look(self.clock())  # a request that was taken in just now may have come after the other
         self._deliver()  # what was settled just now may be the last that this pool has to say
         return seen
@@ -129,11 +130,21 @@ class Gate:
     def _settle(self, now: float) -> None:
         while self._deferred:
             step, args = self._deferred.popleft()
-            step(*args, now)
+            self.attempt(step, *args, now)
+
+    def attempt(self, step: Callable[..., Any], *args: object) -> None:
+        """Do something under the lock. Should it fail, what comes after it is done all the same."""
+        try:
+            step(*args)
+        except Exception as exc:  # noqa: BLE001 - told when the lock is free: a log's handler may wait for anything
+            self._failed = exc
 
     def _deliver(self) -> None:
         if collecting():  # a sink's own locks may be held here: the next step delivers, or the next look
             return
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            self.fault(failed)
         for subscription in self._subscriptions:
             if not subscription.queue:
                 continue
@@ -145,9 +156,9 @@ class Gate:
                 message = "poolscope: sink %r failed and is disabled for pool %r"
                 logger.exception(message, subscription.sink, self.pool.name)
 
-    def fault(self) -> None:
-        """Log, once, that something of ours failed. Called while the exception is handled."""
+    def fault(self, exc: Exception | None = None) -> None:
+        """Log, once, that something of ours failed. exc: what it was; by default the exception that is handled."""
         if not self._faulted:
             self._faulted = True
             message = "poolscope: fault in the observer of pool %r; its numbers may be off"
-            logger.error(message, self.pool.name, exc_info=True)  # noqa: LOG014 - it is called from handlers
+            logger.error(message, self.pool.name, exc_info=exc or True)

@@ -238,8 +238,8 @@ class Observer(Gate):
 
     def _look(self, look: Callable[[float], R]) -> R:
         def reconciled(now: float) -> R:
-            self.pool.slots.reconcile(now)
-            self.pool.losses.look(self.pool.checkouts.copy(), now)
+            self.attempt(self.pool.slots.reconcile, now)
+            self.attempt(self.pool.losses.look, self.pool.checkouts.copy(), now)
             return look(now)
 
         # In the midst of a step it sees what there is: a signal's handler may ask for a picture at any moment.
