@@ -48,7 +48,7 @@ class Watched(Observer):
     def __init__(self):
         self.ledger = Ledger()
         super().__init__(self.ledger.pool, clock=lambda: 10.0)
-        self.owner = self.own()
+        self.held = self.own()
         self.reads = 0
         self.while_read = lambda: None
 

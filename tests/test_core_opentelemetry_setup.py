@@ -55,7 +55,7 @@ def test_a_pool_that_is_gone_has_recorded_what_it_measured(desk):
     for pool in pools:
         pool.subscribe([desk.sink])
         pool.measured[0].queue.append(WAITED)
-        del pool.owner
+        del pool.held
     del pool
     pools.clear()
     gc.collect()
@@ -70,7 +70,7 @@ def test_without_an_sdk_nothing_is_measured(placeholder):
     assert _providers.in_use() == [placeholder]
     pools = [Watched() for _ in range(33)]
     for pool in pools[1:]:
-        del pool.owner
+        del pool.held
     for pool in pools:
         assert sink.attach(pool) == {}
     assert sink._backend._book.pools == [pools[0]]
