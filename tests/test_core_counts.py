@@ -377,8 +377,11 @@ def test_frames_of_the_package_are_no_callers(module, name):
 
 
 def test_a_frame_without_a_module_is_called_default():
-    """Code that was run without a name."""
-    assert eval("call()", {"call": _names.name_of_caller, "__builtins__": {}}) == "default"
+    """Code that was run without a name, or with one that is none."""
+    for more in ({}, {"__name__": None}, {"__name__": 7}, {"__name__": ""}):
+        space = {"call": _names.name_of_caller, "file": _names.file_of_caller, "__builtins__": {}, **more}
+        assert eval("call()", space) == "default"
+        assert eval("file()", space) == "<string>"
 
 
 def test_a_journal_tells_whoever_asked_and_nobody_else():

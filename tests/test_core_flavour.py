@@ -109,6 +109,35 @@ def test_a_client_and_its_mounts_are_instrumented_in_place_and_given_back(name):
         one.close()
 
 
+def test_a_transport_that_is_mounted_at_two_patterns_is_wrapped_once(caplog):
+    """Under the name of the first; nothing is told of, the second time neither. uninstrument gives both back."""
+    mount = httpx.HTTPTransport()
+    client = httpx.Client(mounts={"http://shop": mount, "http://bank": mount})
+    instrument(instrument(client, name="shop", sinks=[]), name="shop")
+    first, second = client._mounts.values()
+    assert first is second
+    assert (first.wrapped, first.observer.name.rpartition(" ")[0], caplog.records) == (mount, "shop", [])
+    uninstrument(client)
+    assert set(client._mounts.values()) == {mount}
+    assert observer_of(mount._pool) is None
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"), [({}, 0), ({"name": "shop"}, 0), ({"name": "bank"}, 1), ({"sinks": []}, 1)]
+)
+def test_a_name_and_sinks_for_a_client_that_is_instrumented_are_told_of(options, told, caplog):
+    """As the constructor does, once a pool; where somebody passed `transport=`, that stays known."""
+    given = InstrumentedSyncTransport(name="shop", sinks=[])
+    client = httpx.Client(transport=given)
+    for _ in range(2):
+        instrument(client, **options)
+    line = "poolscope: pool 'shop' is instrumented already; the name and sinks given a second time are not used"
+    assert [record.getMessage() for record in caplog.records] == [line] * told
+    assert (client._transport, given.observer.pool.seen.file) == (given, __file__)
+    client.close()
+
+
 def test_a_client_with_a_transport_that_is_refused_stays_as_it_is():
     """Its other transports, and their pools, too."""
     mount = httpx.HTTPTransport()

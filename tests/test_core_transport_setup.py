@@ -4,6 +4,7 @@ import gc
 import inspect
 import logging
 import re
+import threading
 from types import SimpleNamespace
 from weakref import finalize
 
@@ -112,6 +113,38 @@ def test_a_name_is_a_string_that_is_not_empty(name):
     """What was given is told."""
     with refused(TypeError, f"name takes a string that is not empty, got {name!r}"):
         InstrumentedSyncTransport(bare(), name=name)
+
+
+@pytest.mark.parametrize("char", ["\ud800", "\udce9", "\udfff"])
+def test_a_name_is_text_that_an_exposition_can_hold(char):
+    """Half a pair is none, such as a file name's byte that is not UTF-8; what stands beside those is."""
+    with refused(ValueError, f"name takes text that UTF-8 can encode, as expositions are, got {'caf' + char!r}"):
+        InstrumentedSyncTransport(bare(), name="caf" + char)
+    for near in ("\ud7ff", "\ue000", "\u00e9", "\U0001f600"):
+        assert InstrumentedSyncTransport(bare(), name=near, sinks=[]).observer.name == near
+
+
+def test_two_threads_that_wrap_one_transport_share_its_observer(monkeypatch):
+    """The second waits until the first has made it, owner, sinks and all."""
+    inner, sink, others = bare(), Sink(), []
+
+    def wrap():
+        others.append(InstrumentedSyncTransport(inner, name="shop", sinks=None if others else [sink]))
+
+    def watched(*args, **options):
+        monkeypatch.setattr(setup, "watch", watch)
+        thread = threading.Thread(target=wrap)
+        thread.start()
+        thread.join(0.2)
+        threads.append(thread)
+        watch(*args, **options)
+
+    watch, threads = setup.watch, []
+    monkeypatch.setattr(setup, "watch", watched)
+    first = InstrumentedSyncTransport(inner, name="shop", sinks=[sink])
+    threads[0].join(10)
+    assert (others[0].observer, observer_of(inner._pool)) == (first.observer, first.observer)
+    assert sink.pools == [(first.observer, True)]
 
 
 def test_arguments_are_those_of_httpx_and_ours():

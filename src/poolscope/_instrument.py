@@ -3,7 +3,7 @@
 This keeps the client's own limits, certificates, HTTP/2 and proxy settings, which `transport=` would make void.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -28,6 +28,8 @@ def instrument(
 ) -> Client:
     """Instrument a client in place and give it back. A second time changes nothing; one that is refused stays as it is.
 
+    A name or sinks for a pool that is instrumented already are not used, which is logged.
+
     client: an httpx or httpx2 Client or AsyncClient, or an instance of a subclass.
     name: the name of its pool; each mount's pool is called `name` and the mount's pattern.
     sinks, call_sites, held_too_long_seconds, reclaim: as `InstrumentedTransport` takes them.
@@ -37,20 +39,32 @@ def instrument(
     """
     transport_class = transport_class_for(client)
     asked = {"call_sites": call_sites, "held_too_long_seconds": held_too_long_seconds, "reclaim": reclaim}
-    made = []
+    made: dict[int, Any] = {}
     try:
-        for transport, pattern, put in transports_of(client):
-            if not isinstance(transport, Setup):
-                own_name = name if name is None or not pattern else f"{name} {pattern}"
-                made.append((transport_class(transport, name=own_name, sinks=sinks, **asked), put))
+        for transport, own_name in _named(client, name):
+            if isinstance(transport, Setup):
+                transport.share(own_name, sinks)
+            else:
+                made[id(transport)] = transport_class(transport, name=own_name, sinks=sinks, **asked)
     except BaseException:
-        for ours, _ in made:
+        for ours in made.values():
             ours.let_go()
         raise
-    for ours, put in made:
-        ours.observer.pool.seen.file = ""  # nobody passed `transport=` there
-        put(ours)
+    for transport, _, put in transports_of(client):
+        if id(transport) in made:
+            ours = made[id(transport)]
+            ours.observer.pool.seen.file = ""  # nobody passed `transport=` there
+            put(ours)
     return client
+
+
+def _named(client: object, name: str | None) -> Iterator[tuple[Any, str | None]]:
+    """Give each transport once, though it may be mounted at several patterns, with the name of its pool."""
+    seen = set()
+    for transport, pattern, _ in transports_of(client):
+        if id(transport) not in seen:
+            seen.add(id(transport))
+            yield transport, name if name is None or not pattern else f"{name} {pattern}"
 
 
 def uninstrument(client: Client) -> Client:

@@ -25,7 +25,7 @@ def granted(name: str) -> str:
 def name_of_caller() -> str:
     """Name the nearest caller outside this package, such as `billing.clients.make_client`."""
     frame = _caller()
-    module = frame.f_globals.get("__name__", "default")
+    module = _module_of(frame) or "default"
     function = frame.f_code.co_qualname
     name = module if function == "<module>" else f"{module}.{function}"
     return _within(_callers, name, MAX_CALLERS, "default")
@@ -38,9 +38,15 @@ def file_of_caller() -> str:
 
 def _caller() -> FrameType:
     frame = sys._getframe(1)  # noqa: SLF001 - the documented way to see a caller cheaply
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "poolscope":
+    while frame.f_back is not None and _module_of(frame).partition(".")[0] == "poolscope":
         frame = frame.f_back
     return frame
+
+
+def _module_of(frame: FrameType) -> str:
+    """Give the name of a frame's module, empty where it has none: a program may run code under any name, or None."""
+    name = frame.f_globals.get("__name__")
+    return name if isinstance(name, str) else ""
 
 
 def _within(given: set[str], name: str, most: int, otherwise: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet, finalize
 
 from poolscope._flavour import Flavour, root_of
+from poolscope._locks import new_lock
 from poolscope._names import file_of_caller, granted, name_of_caller
 from poolscope._observer import Observer
 from poolscope._owner import Owner
@@ -31,6 +32,7 @@ logger = logging.getLogger("poolscope")
 _OWN_OPTIONS = ("name", "sinks", *Options.__dataclass_fields__)
 _told: set[type] = set()
 _shared: WeakSet[Observer] = WeakSet()
+_wrapping = new_lock()  # several threads may wrap one transport: the first to come makes its observer
 
 
 class Setup:
@@ -68,13 +70,15 @@ class Setup:
         """
         if not isinstance(name, str | None) or name == "":
             raise TypeError(f"name takes a string that is not empty, got {name!r}")
+        if name is not None and any("\ud800" <= char <= "\udfff" for char in name):
+            raise ValueError(f"name takes text that UTF-8 can encode, as expositions are, got {name!r}")
         checked = _checked(sinks)
         asked = Options(call_sites, held_too_long_seconds, reclaim)
         inner = self._wrapped(transport, options)
         if isinstance(inner, Setup):  # once is enough: share what is there
             self._inner: Any = inner.wrapped
             self._observer: Observer = inner.observer
-            self._share(name, sinks)
+            self.share(name, sinks)
         else:
             self._inner = inner
             self._observer = self._observe(name, checked, asked)
@@ -98,7 +102,8 @@ class Setup:
             raise TypeError(f"{kind} takes a transport that is an instance of {wanted}, got {got}")
         return transport
 
-    def _share(self, name: str | None, sinks: Sequence[Sink] | None) -> None:
+    def share(self, name: str | None, sinks: Sequence[Sink] | None) -> None:
+        """Tell whoever gave a name or sinks for a pool that has its own."""
         given = sinks is not None or name not in (None, self._observer.name)
         if given and self._observer not in _shared:
             _shared.add(self._observer)  # once: one transport may serve a client per request
@@ -107,17 +112,20 @@ class Setup:
 
     def _observe(self, name: str | None, checked: Sequence[Sink] | None, asked: Options) -> Observer:
         pool = self._visible_pool()
-        if pool is not None:
-            known = observer_of(pool)
+        with _wrapping:
+            known = None if pool is None else observer_of(pool)
             if known is not None and not known.owned and known.at_rest:
                 # Its last transport is gone, and with nothing open the sinks have let it go, or will.
                 unwatch(pool)
                 known = None
-            if known is not None:
-                self._observer = known
-                known.outermost = id(self)
-                self._share(name, checked)
-                return known
+            if known is None:
+                return self._watched(pool, name, checked, asked)
+            self._observer, self._owner = known, known.own()
+            known.outermost = id(self)
+        self.share(name, checked)
+        return known
+
+    def _watched(self, pool: Any, name: str | None, checked: Sequence[Sink] | None, asked: Options) -> Observer:
         limits = (None, None, None) if pool is None else limits_of(pool)
         state = Pool(granted(name) if name else name_of_caller(), limits[0], limits[1])
         state.seen.asynchronous, state.seen.file = self._asynchronous, file_of_caller()
@@ -159,9 +167,10 @@ class Setup:
 
     def let_go(self) -> None:
         """Hold the pool no longer. Its hooks go, unless another transport of ours has it, too."""
-        self._owner = None
-        if self._observer.pooled and not self._observer.owned:
-            unwatch(pool_of(self._inner))
+        with _wrapping:
+            self._owner = None
+            if self._observer.pooled and not self._observer.owned:
+                unwatch(pool_of(self._inner))
 
     @property
     def wrapped(self) -> Any:
