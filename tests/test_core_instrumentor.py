@@ -1,11 +1,15 @@
 """The instrumentor in a process that has its flavours: what clients become, and what they are again after it."""
 
+from types import SimpleNamespace
+from weakref import WeakSet
+
 import httpx
 import httpx2
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from poolscope import InstrumentedSyncTransport
 from poolscope import _contract as c
 from poolscope import _instrumentor as instrumentor
 from poolscope._instrumentor import PoolscopeInstrumentor
@@ -63,27 +67,70 @@ def test_a_subclass_that_gives_its_arguments_by_place_is_made_as_it_would_be(rea
     assert given == [((1, 2), {"three": 3})]
 
 
-def test_a_client_that_cannot_be_instrumented_stays_as_it_is(reader, caplog):
-    """Which the log says."""
-    instrumentor._after(None)(lambda: None, "no client", (), {})
+class Odd(httpx.HTTPTransport):
+    """A transport that is refused: its pool is of an unknown class."""
+
+    def __init__(self):
+        super().__init__(verify=False)
+        self._pool = SimpleNamespace(close=lambda: None)
+
+
+def test_a_client_that_cannot_be_instrumented_stays_as_it_is(reader, caplog, monkeypatch):
+    """Which the log says, once a class of its transports: there may be a client per request."""
+    monkeypatch.setattr(instrumentor, "_told", WeakSet())
+    other = type("Other", (Odd,), {})
+    for transport in (Odd(), Odd(), other(), other(), Odd()):
+        assert httpx.Client(transport=transport, verify=False)._transport is transport
+    httpx.Client(transport=Odd(), mounts={"http://shop": other()}, verify=False)
+    mixed = httpx.Client(transport=Odd(), mounts={"http://shop": httpx.MockTransport(len)}, verify=False)
+    first, second, third = caplog.records
+    assert first.getMessage().startswith("poolscope: <httpx.Client object at ")
+    assert first.getMessage().endswith(" could not be instrumented")
+    assert (first.exc_info[0], second.exc_info[0], third.args) == (TypeError, TypeError, (mixed,))
+
+
+def test_what_is_no_client_is_told_of_by_its_class(reader, caplog, monkeypatch):
+    """Whatever it is that was made there."""
+    monkeypatch.setattr(instrumentor, "_told", WeakSet())
+    for _ in range(2):
+        instrumentor._after(None)(lambda: None, "no client", (), {})
     [record] = caplog.records
     assert record.getMessage() == "poolscope: 'no client' could not be instrumented"
     assert record.exc_info
 
 
+def test_a_client_that_has_sinks_of_its_own_keeps_them_and_nothing_is_told(reader, caplog):
+    """Somebody passed a transport of ours; a mount of another class beside it is instrumented."""
+    given = InstrumentedSyncTransport(name="shop", sinks=[], verify=False)
+    client = httpx.Client(transport=given, verify=False)
+    assert (client._transport, caplog.records, pools(reader)) == (given, [], 0)
+    mount = httpx.HTTPTransport(verify=False)
+    mixed = httpx.Client(transport=given, mounts={"http://shop": mount}, verify=False)
+    assert (mixed._transport, pools(reader)) == (given, 1)
+
+
 def test_after_it_clients_are_what_they_were():
-    """Also those of a flavour that is imported only then; on again, each is wrapped once."""
+    """Also those of a flavour that is imported only then; on again, each is wrapped once, with that time's sink."""
     before = makers()
     one = PoolscopeInstrumentor()
     one._instrument()
+    first = one._sink
     assert one._wrapped == {"httpx", "httpx2"}
     assert one.instrumentation_dependencies() == ()
     wrapped = makers()
-    one._wrap("httpx", None)
+    one._wrap("httpx", first)
     assert makers() == wrapped != before
     one._uninstrument()
     assert makers() == before
     one._wrapped.clear()
-    one._wrap("httpx", None)
+    one._wrap("httpx", first)
     assert makers() == before
     assert not isinstance(httpx.Client(verify=False)._transport, Setup)
+    one._instrument()
+    wrapped = makers()
+    one._wrapped.clear()
+    one._wrap("httpx", first)
+    assert (makers(), one._wrapped) == (wrapped, set())
+    one._wrapped.update({"httpx", "httpx2"})
+    one._uninstrument()
+    assert makers() == before

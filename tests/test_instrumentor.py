@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
+from weakref import WeakSet
 
 import pytest
 
@@ -106,6 +107,24 @@ def test_a_flavour_imported_after_uninstrument_is_left_alone():
     assert (done.stdout.split(), done.stderr) == (["False", "True", "False"], "")
 
 
+def test_a_flavour_imported_after_a_second_instrument_has_the_second_ones_sink():
+    """What the first one left to be done at the import is not done any more."""
+    code = """
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        from poolscope._instrumentor import PoolscopeInstrumentor
+        readers = [InMemoryMetricReader(), InMemoryMetricReader()]
+        for reader in readers:
+            PoolscopeInstrumentor().uninstrument()
+            PoolscopeInstrumentor().instrument(meter_provider=MeterProvider([reader]), skip_dep_check=True)
+        import httpx
+        client = httpx.Client()
+        print(*[bool(reader.get_metrics_data()) for reader in readers])
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout.split() == ["False", "True"], done.stderr
+
+
 @kits(flavours=["httpx"], colours=["sync"])
 def test_a_client_that_cannot_be_instrumented_works_as_it_is(kit, caplog, monkeypatch):
     """The fault is logged, and the program has its client."""
@@ -115,6 +134,7 @@ def test_a_client_that_cannot_be_instrumented_works_as_it_is(kit, caplog, monkey
             raise RuntimeError("planted")
 
         monkeypatch.setattr("poolscope._instrumentor.instrument", broken)
+        monkeypatch.setattr("poolscope._instrumentor._told", WeakSet())
         instrumentor = PoolscopeInstrumentor()
         instrumentor.instrument(tracer_provider=tracer.provider, skip_dep_check=True)
         try:
