@@ -142,6 +142,9 @@ These hold in any one scrape, for each origin:
 - acquisitions = uses (the count of use_time) + requeues (late) + checked out
 - opened = closed + open connections
 - waits (the count of wait_time) = acquisitions + timeouts + abandoned
+
+Series whose `server_address` and `server_port` are empty are of no server: they stand there from the pool's making, so
+that a name has its series before its first request, and stay at zero. `{{server_address!=""}}` leaves them out.
 """
 
 
