@@ -28,22 +28,13 @@ PATIENCE = 30
 _GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text())
 _TOOK = re.compile(r"\b\d+\.\d\d(?= s\b| to \d)")
 _ASKED = re.compile(r"curl -s (\S+)(?: \| grep '([^']+)')?")
-OPENAI = {"id": "1", "object": "chat.completion", "created": 1, "model": "any"} | {
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello."}}]
-}
-ANTHROPIC = {"id": "1", "type": "message", "role": "assistant", "model": "any", "stop_reason": "end_turn"} | {
-    "content": [{"type": "text", "text": "Hello."}],
-    "usage": {"input_tokens": 1, "output_tokens": 1},
-}
-ANSWERS = {"/v1/chat/completions": OPENAI, "/v1/messages": ANTHROPIC}
 
 
 def service(peer):
     """The upstream of every page. A program that goes on may leave its connection idle for as long as it likes."""
     peer.sock.settimeout(None)
-    for request in peer.requests():
-        body = json.dumps(ANSWERS.get(request.target.partition("?")[0], "ok")).encode()
-        peer.respond(200, body, [("content-type", "application/json")])
+    for _ in peer.requests():
+        peer.respond(200, b'"ok"', [("content-type", "application/json")])
 
 
 def free_port() -> str:
@@ -76,7 +67,8 @@ class Page:
         self._running = ExitStack()
 
     def __enter__(self):
-        if any("http.server 8000" in block.text for block in self.blocks):  # the page plays the service itself
+        text = "".join(block.text for block in self.blocks)
+        if re.search(r'http[.]server 8000|[(]"127[.]0[.]0[.]1", 8000[)]', text):  # the page plays the service itself
             self.ports["8000"] = free_port()
         else:
             self.ports["8000"] = str(self._running.enter_context(Server(service)).port)
