@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import re
 import threading
 import time
@@ -23,6 +24,7 @@ from poolscope.cli._app import run
 from poolscope.cli._prometheus import at_moment
 from poolscope.cli._readings import readings
 from poolscope.diagnosis._evidence import Evidence
+from terminal import terminal
 from test_top import BAD
 
 UNREAD = "responses-not-read"
@@ -142,6 +144,64 @@ def test_a_saved_exposition_may_be_openmetrics_and_know_its_process_start(shop, 
         file.write_text(f"process_start_time_seconds {start}\n{text}")
         run(["doctor", str(file), "--json"])
         assert json.loads(capsys.readouterr().out)["seconds"] is None
+
+
+DAY = 86400.0
+TAKEN = 1_700_000_000.0
+MOMENTS = f'process_start_time_seconds {TAKEN - 500}\nanything_created{{a="b c"}} {TAKEN - 400}\n'
+
+
+def judged(capsys, file, *options):
+    """Give how long a saved exposition is said to have run, and the note about it."""
+    assert run(["doctor", str(file), *options, "--fail-on", "never", "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    return seen["seconds"], seen["note"]
+
+
+@pytest.mark.parametrize("taken", [f"{TAKEN - 300}", "2023-11-14T22:08:20+00:00", "2023-11-14T23:08:20+01:00"])
+def test_a_copied_exposition_is_of_the_moment_that_one_says(shop, tmp_path, capsys, taken):
+    """The file's own time is the default; where that is a day after all that the text tells, one line doubts it."""
+    file = tmp_path / "copied.prom"
+    file.write_text(MOMENTS + shop.text().decode())
+    os.utime(file, (TAKEN, TAKEN))
+    assert judged(capsys, file) == (500, None)
+    os.utime(file, (TAKEN + 9 * DAY, TAKEN + 9 * DAY))
+    seconds, note = judged(capsys, file)
+    assert seconds == 500 + 9 * DAY
+    assert note == (
+        "Judged as of 2023-11-23 22:13 UTC, the file's time: 9 days after the newest moment in it. "
+        "If it was copied, --taken says when it was written."
+    )
+    run(["doctor", str(file)])
+    assert capsys.readouterr().out.splitlines()[-1] == note
+    assert judged(capsys, file, "--taken", taken) == (200, None)
+
+
+@pytest.mark.parametrize("taken", ["yesterday", "nan", "inf", f"{TAKEN - 401}", "1e300"])
+def test_a_moment_that_cannot_be_is_refused(shop, tmp_path, capsys, taken):
+    """Which is none, or lies before something in the exposition."""
+    file = tmp_path / "copied.prom"
+    file.write_text(MOMENTS + shop.text().decode())
+    assert run(["doctor", str(file), "--taken", taken]) == 2
+    out, errors = capsys.readouterr()
+    assert (out, errors.count("\n")) == ("", 1)
+    assert errors.startswith("poolscope: --taken: ")
+
+
+def test_a_terminal_is_wrapped_at_words(shop, tmp_path):
+    """No word, code or number is cut in two, and what belongs to a finding stays under it."""
+    shop.trade()
+    file = tmp_path / "saved.prom"
+    file.write_bytes(shop.text())
+    with terminal("doctor", str(file), columns=50) as shown:
+        assert shown.end() == 1
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.written).splitlines()
+    assert [line for line in lines if len(line) > 50 and " " in line.strip()] == []
+    at = lines.index("warning responses-not-read: pool 'shop'")
+    assert lines[at + 1] == "  12 connections were closed because their"
+    assert lines[at + 2] == "  response was not read to its end, for 12"
+    words = " ".join(lines)
+    assert all(code in words for code in (*INSIDE.split(", "), "origin-starvation", "pool-too-small"))
 
 
 @pytest.mark.parametrize(("fail_on", "status"), [("info", 1), ("warning", 1), ("error", 0), ("never", 0)])
@@ -307,6 +367,15 @@ def test_fifty_thousand_series_are_judged(shop, tmp_path, capsys):
         (["ftp://host"], "URL: 'ftp://host' is no http or https URL"),
         (["a:1", "--selector", 'a="b"'], "--selector changes nothing without --prometheus"),
         (["--prometheus", "a:1", "--selector", "a=b"], "--selector: 'a=b' is no list of matchers"),
+        (["a:1", "--window", "60"], "--window changes nothing without --prometheus"),
+        (["--prometheus", "a:1", "--interval", "5"], "--interval changes nothing without a URL to scrape"),
+        (["absent.prom", "--interval", "5"], "--interval changes nothing without a URL to scrape"),
+        (["a:1", "--taken", "1700000000"], "--taken changes nothing without a saved exposition"),
+        (["--prometheus", "a:1", "--taken", "1700000000"], "--taken changes nothing without a saved exposition"),
+        (["shop.example"], "No such file or directory; a URL has a port or a scheme: http://shop.example"),
+        (["a:1", "--interval", "nan"], "--interval"),
+        (["--prometheus", "a:1", "--window", "nan"], "--window"),
+        (["a:1", "--nothing"], "No such option: --nothing (see poolscope doctor --help)"),
         (["a:1", "--fail-on", "fatal"], "--fail-on: 'fatal' is no severity; there are info, warning, error, and never"),
         (["a:1", "--interval", "-1"], "--interval"),
         (["--prometheus", "a:1", "--window", "0"], "--window"),

@@ -1,6 +1,7 @@
 """`poolscope top` as its users run it: in a terminal, in a pipe, on targets that restart, vanish or talk nonsense."""
 
 import contextlib
+import io
 import json
 import signal
 import socket
@@ -11,14 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, start_http_server
+from rich.console import Console
 
 from harness import Listener, Server
 from poolscope import InstrumentedSyncTransport, PrometheusSink
 from poolscope import _contract as c
 from poolscope.cli import _scrape
 from poolscope.cli._app import run
+from poolscope.cli._top_screen import frame
+from poolscope.cli._top_view import KEYS, View
 from terminal import started, terminal
-from test_top_rows import exposition
+from test_top_rows import exposition, source
 
 EVERY = ("--interval", "0.2")
 
@@ -295,6 +299,10 @@ def test_fifty_thousand_series_are_shown(capsys):
         (["a:1", "--sort", "size"], "--sort: 'size' is no order; there are utilization, "),
         (["a:1", "--interval", "0"], "--interval"),
         (["a:1", "--window", "x"], "--window"),
+        (["a:1", "--interval", "nan"], "--interval"),
+        (["a:1", "--window", "nan"], "--window"),
+        (["a:1", "--nothing"], "No such option: --nothing (see poolscope top --help)"),
+        ([__file__], "test_top.py is a file: poolscope doctor reads those"),
     ],
 )
 def test_a_wrong_option_is_one_line(capsys, arguments, words):
@@ -303,6 +311,32 @@ def test_a_wrong_option_is_one_line(capsys, arguments, words):
     assert (out, errors.count("\n")) == ("", 1)
     assert words in errors
     assert "hidden" not in errors
+
+
+def test_what_is_looked_for_and_not_found_is_named():
+    """In words, and the keys fit a terminal of 80 columns."""
+    found = source("one", exposition())
+    console = Console(width=80, file=io.StringIO())
+    for view, words in (
+        (View(pool="zzz"), "no pool fits the filters: pool contains 'zzz'"),
+        (View(origin="\x1b"), r"no pool fits the filters: origin contains '\x1b'"),
+        (View(pool="zzz", origin="y"), "no pool fits the filters: pool contains 'zzz', origin contains 'y'"),
+    ):
+        console.print(frame(view, [found], 2, 80, 24))
+        assert words in console.file.getvalue()
+    assert console.file.getvalue().splitlines()[-1] == KEYS
+
+
+def test_columns_go_in_the_order_that_the_page_says():
+    """At 80 columns, of one target and of two; the page shows what is left."""
+    one, two = source("one:1", exposition()), source("two:1", exposition("late"))
+    for sources, titles in (
+        ([one], "pool in use utilization waiting p95 created/s timeouts"),
+        ([one, two], "pool in use utilization waiting p95 target"),
+    ):
+        console = Console(width=80, file=io.StringIO())
+        console.print(frame(View(), sources, 2, 80, 24))
+        assert " ".join(console.file.getvalue().splitlines()[1].split()) == titles
 
 
 def test_urls_are_read_as_they_are_typed():

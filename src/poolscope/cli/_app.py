@@ -55,7 +55,8 @@ def run(arguments: list[str] | None = None) -> int:
         message = getattr(error, "format_message", None)
         if message is None:
             raise
-        return _fail(f"{message().rstrip('.')} (see poolscope --help)", 2)
+        of = getattr(getattr(error, "ctx", None), "command_path", "poolscope")
+        return _fail(f"{message().rstrip('.')} (see {of} --help)", 2)
     return status if isinstance(status, int) else 0
 
 

@@ -6,7 +6,8 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from poolscope._reading import Reading
@@ -19,8 +20,9 @@ from poolscope.diagnosis._evidence import Evidence, by_pool
 from poolscope.diagnosis._findings import Finding, findings
 
 _STARTED = re.compile(rb"^process_start_time_seconds(?:\{[^}]*\})? ([0-9.e+]+)", re.MULTILINE)
+_MOMENT = re.compile(rb"^(?:process_start_time_seconds|[A-Za-z_:][\w:]*_created)(?:\{.*\})? ([0-9.e+]+)", re.MULTILINE)
+_DAY_SECONDS = 86400.0
 _LONGEST_LIFE_SECONDS = 10 * 365 * 86400.0
-_URL = re.compile(r"([^@/\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\]):\d+([/?].*)?|.*://.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,15 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Diagnoses:
-    """What a source says. source: how to call it. seconds: between its two moments; None where not known."""
+    """What a source says. source: how to call it. seconds: between its two moments; None where not known.
+
+    note: why these may be wrong; None where nothing tells.
+    """
 
     source: str
     seconds: float | None
     pools: tuple[Diagnosis, ...]
+    note: str | None = None
 
 
 async def of_url(target: Target, interval_seconds: float) -> Diagnoses:
@@ -64,19 +70,40 @@ async def of_prometheus(target: Target, window_seconds: float, selector: str) ->
     return _between(shown, first, second, window_seconds if first.samples else None)
 
 
-def of_file(name: str) -> Diagnoses:
-    """Judge all that a saved exposition has counted; - is standard input."""
+def of_file(name: str, taken_at: float | None = None) -> Diagnoses:
+    """Judge all that a saved exposition has counted; - is standard input.
+
+    taken_at: the epoch second that it is of, which for a file is else the time that the file system has.
+    """
     try:
         if name == "-":
-            return since_start(sys.stdin.buffer.read(), "standard input", time.time())
-        return since_start(Path(name).read_bytes(), name, Path(name).stat().st_mtime)
+            return since_start(sys.stdin.buffer.read(), "standard input", taken_at or time.time())
+        body, written = Path(name).read_bytes(), Path(name).stat().st_mtime
     except OSError as error:
-        raise CommandError(f"TARGET: cannot read {name}: {error.strerror or error}") from None
+        host = isinstance(error, FileNotFoundError) and re.fullmatch(r"[\w.-]+", name)
+        hint = f"; a URL has a port or a scheme: http://{name}" if host else ""
+        raise CommandError(f"TARGET: cannot read {name}: {error.strerror or error}{hint}") from None
+    newest = max(map(_number, _MOMENT.findall(body)), default=math.nan)
+    if taken_at is None:
+        return replace(since_start(body, name, written), note=_doubt(written, newest))
+    if taken_at < newest:
+        raise CommandError(f"--taken: {_date(taken_at)} is before {_date(newest)}, which {name} names")
+    return since_start(body, name, taken_at)
 
 
-def is_url(text: str) -> bool:
-    """Whether what was typed is meant as a URL."""
-    return _URL.fullmatch(text) is not None
+def _doubt(written: float, newest: float) -> str | None:
+    late = written - newest
+    if not _DAY_SECONDS < late < _LONGEST_LIFE_SECONDS:
+        return None
+    days = f"{late / _DAY_SECONDS:.0f} day{'' if round(late / _DAY_SECONDS) == 1 else 's'}"
+    return (
+        f"Judged as of {_date(written)}, the file's time: {days} after the newest moment in it. "
+        "If it was copied, --taken says when it was written."
+    )
+
+
+def _date(epoch_seconds: float) -> str:
+    return f"{datetime.fromtimestamp(epoch_seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def since_start(body: bytes, source: str, taken_at: float) -> Diagnoses:

@@ -23,6 +23,7 @@ SCRAPE_SECONDS = 10.0
 """As long as Prometheus waits by default."""
 _MOST_BYTES = 64 * 2**20
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
+_URL = re.compile(r"([^@/\s]*@)?([\w.-]+|\[[0-9a-fA-F:.]+\]):\d+([/?].*)?|.*://.*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Target:
             url = url.copy_with(path="/metrics")
         shown = str(url.copy_with(username="", password="", query=None, fragment=None))
         return cls(url, shown, shown.removeprefix("http://").removesuffix("/metrics"))
+
+
+def is_url(text: str) -> bool:
+    """Whether what was typed is meant as a URL, where it may be a file as well."""
+    return _URL.fullmatch(text) is not None
 
 
 def without_secrets(text: str) -> str:

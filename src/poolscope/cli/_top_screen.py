@@ -26,6 +26,7 @@ from poolscope.cli._top_sources import Source
 from poolscope.cli._top_view import KEYS, Line, View
 
 _ERRORS_SHOWN = 3
+_FILTERS = ("pool", "origin")
 _BAR_WIDTH = 13
 
 
@@ -107,14 +108,15 @@ def frame(view: View, sources: Sequence[Source], interval_seconds: float, width:
 
 def _nothing(view: View, sources: Sequence[Source]) -> str:
     if any(source.rows for source in sources):
-        return f"no pool fits the filters ({view.pool!r}, {view.origin!r})"
+        filters = [f"{which} contains {getattr(view, which)!r}" for which in _FILTERS if getattr(view, which)]
+        return f"no pool fits the filters: {', '.join(filters)}"
     return "no pool yet"
 
 
 def _filters(view: View) -> str:
     parts = [
         f"  {which} contains {printable(getattr(view, which))}{'_' if view.editing == which else ''}"
-        for which in ("pool", "origin")
+        for which in _FILTERS
         if getattr(view, which) or view.editing == which
     ]
     return "".join(parts)

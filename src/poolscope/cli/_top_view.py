@@ -8,7 +8,7 @@ from poolscope.cli import _numbers as n
 from poolscope.cli._top_history import Row
 from poolscope.cli._top_sources import Source
 
-KEYS = "q quit  space pause  s sort  r reverse  e origins  p/o filter by pool/origin  esc no filter  ↑↓ scroll"
+KEYS = "q quit  space pause  s sort  r reverse  e origins  p/o filter  esc unfilter  ↑↓"  # of 80 columns
 _KEY = re.compile(r"\x1b[\[O][0-9;]*[A-Za-z~]|.", re.DOTALL)
 _UP, _DOWN, _PAGE_UP, _PAGE_DOWN = {"\x1b[A", "\x1bOA", "k"}, {"\x1b[B", "\x1bOB", "j"}, {"\x1b[5~"}, {"\x1b[6~"}
 _ENTER, _ESCAPE, _BACKSPACE = {"\r", "\n"}, {"\x1b"}, {"\x7f", "\b"}

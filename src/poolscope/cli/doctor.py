@@ -4,7 +4,11 @@ Exit status: 0 where nothing is as severe as --fail-on, 1 where something is, 2 
 """
 
 import json as _json
+import sys
+import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +19,15 @@ from poolscope.cli import _diagnoses, _loop
 from poolscope.cli._diagnoses import Diagnoses, Diagnosis
 from poolscope.cli._errors import CommandError
 from poolscope.cli._format import printable
-from poolscope.cli._scrape import Target
+from poolscope.cli._options import between, moment
+from poolscope.cli._scrape import Target, is_url
 from poolscope.cli._selector import checked_selector
 from poolscope.diagnosis._findings import RULES, SEVERITIES, Finding
 
 _NEVER = "never"
+_WRAP = partial(
+    textwrap.wrap, break_long_words=False, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False
+)
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _INSIDE = [rule.code for rule in RULES if rule.inside]
 _TIMED = [rule.code for rule in RULES if rule.timed]
@@ -29,10 +37,19 @@ def doctor(
     target: Annotated[str, typer.Argument(help="A URL (localhost:9464), a saved exposition, or - to read one.")] = "",
     *,
     interval: Annotated[
-        float, typer.Option(min=0, max=3600, help="Seconds between two scrapes of a URL; 0: since its start.")
-    ] = 10.0,
+        float | None,
+        typer.Option(
+            parser=between(0, 3600), metavar="SECONDS", help="Between two scrapes of a URL, 10; 0: since its start."
+        ),
+    ] = None,
+    taken: Annotated[
+        str, typer.Option(metavar="TIME", help="When a saved exposition was written: ISO 8601, or epoch seconds.")
+    ] = "",
     prometheus: Annotated[str, typer.Option(metavar="URL", help="Ask this Prometheus instead of a TARGET.")] = "",
-    window: Annotated[float, typer.Option(min=1, max=31536000, help="Seconds to ask Prometheus about.")] = 3600.0,
+    window: Annotated[
+        float | None,
+        typer.Option(parser=between(1, 31536000), metavar="SECONDS", help="What to ask Prometheus about, 3600."),
+    ] = None,
     selector: Annotated[str, typer.Option(help="""Matchers for Prometheus: 'job="billing"'.""")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     fail_on: Annotated[
@@ -44,9 +61,7 @@ def doctor(
         raise CommandError(f"--fail-on: {fail_on!r} is no severity; there are {', '.join(SEVERITIES)}, and {_NEVER}")
     if bool(target) == bool(prometheus):
         raise CommandError(f"doctor takes a TARGET or --prometheus URL, got {'both' if target else 'neither'}")
-    if selector and not prometheus:
-        raise CommandError("--selector changes nothing without --prometheus")
-    seen = _look(target, interval, prometheus, window, checked_selector(selector))
+    seen = _look(_Asked(target, interval, taken, prometheus, window, selector))
     if json:
         typer.echo(_json.dumps(_data(seen), indent=2))
     else:
@@ -55,12 +70,38 @@ def doctor(
     return int(any(finding.severity in severe for pool in seen.pools for finding in pool.findings))
 
 
-def _look(target: str, interval: float, prometheus: str, window: float, selector: str) -> Diagnoses:
-    if prometheus:
-        return _loop.run(_diagnoses.of_prometheus(Target.parse(prometheus), window, selector))
-    if _diagnoses.is_url(target):
-        return _loop.run(_diagnoses.of_url(Target.parse(target), interval))
-    return _diagnoses.of_file(target)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whom to ask, and the options that only some of them understand. What is not given is None or empty."""
+
+    target: str
+    interval: float | None
+    taken: str
+    prometheus: str
+    window: float | None
+    selector: str
+
+    def refuse(self, what: str, *options: str) -> None:
+        """Raise CommandError if one of these options is given: it changes nothing without what it is for."""
+        for option in options:
+            if getattr(self, option) not in {None, ""}:
+                raise CommandError(f"--{option} changes nothing without {what}")
+
+
+def _look(asked: _Asked) -> Diagnoses:
+    a_url, a_file = "a URL to scrape", "a saved exposition"
+    if asked.prometheus:
+        asked.refuse(a_url, "interval")
+        asked.refuse(a_file, "taken")
+        matchers, window = checked_selector(asked.selector), 3600.0 if asked.window is None else asked.window
+        return _loop.run(_diagnoses.of_prometheus(Target.parse(asked.prometheus), window, matchers))
+    asked.refuse("--prometheus", "window", "selector")
+    if is_url(asked.target):
+        asked.refuse(a_file, "taken")
+        interval = 10.0 if asked.interval is None else asked.interval
+        return _loop.run(_diagnoses.of_url(Target.parse(asked.target), interval))
+    asked.refuse(a_url, "interval")
+    return _diagnoses.of_file(asked.target, moment("--taken", asked.taken) if asked.taken else None)
 
 
 def _print(seen: Diagnoses) -> None:
@@ -76,7 +117,20 @@ def _print(seen: Diagnoses) -> None:
         lines += [Text(), Text(f"Nothing found: {', '.join(sound)}", style="green")]
     lines += [Text(), *(Text(note, style="dim") for note in _notes(seen))]
     for line in lines:
+        _write(console, line)
+
+
+def _write(console: Console, line: Text) -> None:
+    """Write a line; a terminal's are broken between words alone, and go on under their beginning."""
+    if not sys.stdout.isatty():
         console.print(line, soft_wrap=True)
+        return
+    indent, at = "  " if line.plain.startswith("  ") else "", 0
+    width = max(1, console.width - len(indent))
+    for part in _WRAP(line.plain.strip(), width) or [""]:
+        at = line.plain.index(part, at)
+        console.print(indent, line[at : at + len(part)], sep="", soft_wrap=True)
+        at += len(part)
 
 
 def _lines(pool: Diagnosis, finding: Finding) -> Iterator[Text]:
@@ -99,12 +153,15 @@ def _notes(seen: Diagnoses) -> Iterator[str]:
     if any(pool.seconds is None for pool in seen.pools):
         yield f"How long they ran is not known, so these were not looked for: {', '.join(_TIMED)}."
     yield f"Only the process itself can see these, by transport.diagnose(): {', '.join(_INSIDE)}."
+    if seen.note:
+        yield seen.note
 
 
 def _data(seen: Diagnoses) -> dict[str, Any]:
     return {
         "source": seen.source,
         "seconds": seen.seconds,
+        "note": seen.note,
         "pools": [
             {
                 "pool": pool.pool,

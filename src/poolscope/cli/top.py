@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,7 +17,8 @@ from rich.console import Console
 
 from poolscope.cli import _loop
 from poolscope.cli._errors import CommandError
-from poolscope.cli._scrape import Target
+from poolscope.cli._options import between
+from poolscope.cli._scrape import Target, is_url
 from poolscope.cli._top_plain import data, text
 from poolscope.cli._top_screen import Screen, frame
 from poolscope.cli._top_sources import Source
@@ -35,8 +37,12 @@ class _Wanted:
 def top(
     urls: Annotated[list[str], typer.Argument(metavar="URL...", help="Where the metrics are: localhost:9464.")],
     *,
-    interval: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds from look to look.")] = 2.0,
-    window: Annotated[float, typer.Option(min=0.1, max=86400, help="Seconds that rates and waits are over.")] = 10.0,
+    interval: Annotated[
+        float, typer.Option(parser=between(0.1, 3600), metavar="SECONDS", help="From look to look.")
+    ] = 2.0,
+    window: Annotated[
+        float, typer.Option(parser=between(0.1, 86400), metavar="SECONDS", help="What rates and waits are over.")
+    ] = 10.0,
     sort: Annotated[str, typer.Option(help=f"What comes first: {', '.join(SORTS)}.")] = "utilization",
     pool: Annotated[str, typer.Option(help="Only pools whose name contains this.")] = "",
     origin: Annotated[str, typer.Option(help="Only origins that contain this, and their pools.")] = "",
@@ -50,7 +56,7 @@ def top(
     """
     if sort not in SORTS:
         raise CommandError(f"--sort: {sort!r} is no order; there are {', '.join(SORTS)}")
-    targets = {target.shown: target for target in map(Target.parse, urls)}
+    targets = {target.shown: target for target in map(_target, urls)}
     sources = [Source(target, window) for target in targets.values()]
     view = View(sort=sort, pool=pool, origin=origin, origins=origins)
     console = Console(highlight=False, markup=False, emoji=False)
@@ -63,6 +69,12 @@ def top(
     except* BrokenPipeError:  # who read it has seen enough
         _hush()
     return 0
+
+
+def _target(typed: str) -> Target:
+    if Path(typed).is_file() and not is_url(typed):
+        raise CommandError(f"URL: {typed} is a file: poolscope doctor reads those")
+    return Target.parse(typed)
 
 
 async def _show(console: Console, view: View, sources: Sequence[Source], wanted: _Wanted) -> int:
