@@ -19,19 +19,16 @@ CHART = ROOT / "docs/pictures/cost.svg"
 ORDER = ("instructions", "processor_microseconds")
 
 
-def _cost(row: dict[str, float], bare: dict[str, float]) -> float | None:
-    """Give a row's ratio to the bare one: in instructions, where both have them, else of the processor's time."""
-    for figure in ORDER:
-        if figure in row and figure in bare:
-            return row[figure] / bare[figure]
-    return None
+def _figure(rows: dict[str, dict[str, float]]) -> str:
+    """Give the figure that a case's ratios are of: the processor's time only where no instructions were counted."""
+    return next((figure for figure in ORDER if any(figure in row for row in rows.values())), ORDER[0])
 
 
 def ratios(rows: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Give what each kind of a case costs, bare being 1."""
-    bare = rows.get("bare", {})
-    found = {kind: _cost(rows[kind], bare) for kind in KINDS if rows.get(kind)}
-    return {kind: ratio for kind, ratio in found.items() if ratio is not None}
+    """Give what each kind of a case costs, bare being 1; nothing of a kind where it or the bare client has no count."""
+    figure = _figure(rows)
+    bare = rows.get("bare", {}).get(figure)
+    return {kind: rows[kind][figure] / bare for kind in KINDS if bare and figure in rows.get(kind, {})}
 
 
 def _shown(row: dict[str, float], figure: str) -> str:
@@ -48,10 +45,11 @@ def table(found: dict) -> str:
         lines += [f"**{name}**: {LOADS[case.load].says}.", ""]
         lines += ["| | instructions | ratio | budget | wall µs | processor µs |", "|---|--:|--:|--:|--:|--:|"]
         costs = ratios(rows)
+        of = "" if _figure(rows) == ORDER[0] else " of the time"
         for kind, about in KINDS.items():
             if kind in rows:
                 row = rows[kind]
-                cells = [kind, _shown(row, "instructions"), f"{costs[kind]:.3f}" if kind in costs else ""]
+                cells = [kind, _shown(row, "instructions"), f"{costs[kind]:.3f}{of}" if kind in costs else ""]
                 cells += ["" if about.budget is None else f"{about.budget:.2f}"]
                 cells += [_shown(row, "wall_microseconds"), _shown(row, "processor_microseconds")]
                 lines.append(f"| {' | '.join(cells)} |")
@@ -72,7 +70,7 @@ def chart(found: dict) -> None:
     mpl.rcParams["svg.hashsalt"] = "poolscope"  # the same figures give the same file
     from matplotlib import pyplot as plt
 
-    names = [name for name in CASES if "bare" in found["cases"].get(name, {})]
+    names = [name for name in CASES if ratios(found["cases"].get(name, {}))]
     figure, places = plt.subplots(1, len(names), figsize=(2 + 4 * len(names), 4), sharey=True, squeeze=False)
     for place, name in zip(places[0], names, strict=True):
         costs = ratios(found["cases"][name])
