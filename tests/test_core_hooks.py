@@ -11,7 +11,7 @@ import pytest
 
 from ledger import Ledger, finish
 from poolscope import _contract as c
-from poolscope._connection_hooks import AsyncConnectionHook, ConnectionHook
+from poolscope._connection_hooks import AsyncConnectionHook, ConnectionHook, _Connection
 from poolscope._network import AsyncBackendProxy, BackendProxy
 from poolscope._phases import AWAITING_HEADERS, REQUESTING
 from poolscope._records import CURRENT, _nothing
@@ -154,6 +154,49 @@ def test_a_connection_takes_a_request_as_it_would_without_us(scene, kind):
     scene.heard.clear()
     finish(handle("request"))
     assert scene.heard == [("offer", scene.request, scene.connection), ("tell", scene.request, "served")]
+
+
+@pytest.mark.parametrize("kind", [ConnectionHook, AsyncConnectionHook, StreamHook, AsyncStreamHook])
+def test_a_hook_stands_nowhere_before_it_knows_all_that_is_below(scene, kind):
+    """Another thread may call at once what it finds."""
+
+    class Watchful(Colour):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            hook = getattr(value, "__self__", None)
+            if isinstance(hook, kind):
+                known.append({below for below in vars(hook) if below.endswith(("_below", "_handle_before"))})
+
+    known, below = [], Watchful()
+    if issubclass(kind, _Connection):
+        hooked(kind, scene, below)
+        assert known == [{"_handle_before", "_close_below"}] * 2
+    else:
+        scene.connection.state = ESTABLISHING
+        kind.put(below, scene.heard, scene.connection, to_origin=True)
+        assert known == [{"_close_below", "_secure_below", "_write_below", "_read_below"}] * 4
+
+
+@CONNECTIONS
+def test_what_stands_in_for_a_class_s_method_meanwhile_is_what_is_called(scene, kind, monkeypatch):
+    """A mock's, while it is there; and the class's own, where the hook was put on while the mock was there."""
+    for before in (False, True):
+        below = Below(lambda: "its own")
+        mocked = {kind.handles: lambda *_: "a mock's", kind.closes: lambda *_: None}
+        if kind is AsyncConnectionHook:
+            mocked = {name: later(mock) for name, mock in mocked.items()}
+        with monkeypatch.context() as patch:
+            for name, mock in mocked.items() if before else ():
+                patch.setattr(Below, name, mock)
+            handle, close = hooked(kind, scene, below)
+            scene.connection.state = ACTIVE
+            for name, mock in mocked.items():
+                patch.setattr(Below, name, mock)
+            assert finish(handle("request")) == "a mock's"
+            finish(close())
+        assert (finish(handle("request")), below.asked) == ("its own", [("handle", "request")])
+        finish(close())
+        assert below.asked[1:] == [("close",)]
 
 
 @CONNECTIONS

@@ -126,7 +126,8 @@ class Pool:
 class Louder(Hook):
     def __init__(self, inner):
         super().__init__(inner)
-        self.below = self._stand_in("handle_request")
+        self.below = self._under("handle_request")
+        self._stand_in()
 
     def handle_request(self, request, **more):
         return "loud " + self.below(self._inner(), request, **more)
@@ -180,7 +181,8 @@ def test_a_class_whose_methods_are_not_pythons_is_left_as_it_was():
     class Twice(Hook):
         def __init__(self, inner):
             super().__init__(inner)
-            self.below = self._stand_in("append")
+            self.below = self._under("append")
+            self._stand_in()
 
         def append(self, item):
             self.below(self._inner(), item)

@@ -509,6 +509,35 @@ def test_the_pool_says_which_connections_it_has_given_up():
     assert ledger.pool.slots.busy_seconds == gone_again
 
 
+def kept(ledger, at, *, own=True, given_up=False):
+    """Open a connection of httpcore's own, or of a stranger's; give it."""
+    connection = ledger.reserve(at)
+    connection.own = own
+    ledger.pool.slots.connecting(connection, None, at)
+    if given_up:
+        ledger.pool.slots.detached(connection, at)
+    ledger.pool.slots.opened(connection, "1.1", at)
+    return connection
+
+
+@pytest.mark.parametrize("how", ["look", "close"])
+def test_a_connection_is_kept_no_longer_than_the_pool_has_it(how):
+    """Not one that it gives up unclosed, which is seen at the next look and when it is closed."""
+    ledger = Ledger(connections=5)
+    forgotten, stays, stranger = kept(ledger, 1.0), kept(ledger, 1.0), kept(ledger, 1.0, own=False)
+    late = kept(ledger, 1.0, given_up=True)
+    assert [one.kept for one in (forgotten, stays, stranger, late)] == [forgotten.probe(), stays.probe(), None, None]
+    ledger.pool.losses.kept = lambda: {id(stays.probe())}
+    ledger.pool.close(2.0) if how == "close" else ledger.pool.losses.look([], 2.0)
+    assert [one.kept for one in (forgotten, stays)] == [None, stays.probe()]
+    assert [one.in_pool for one in (forgotten, stays, stranger)] == [False, True, True]
+    ledger.pool.losses.kept = lambda: None
+    ledger.pool.losses.look([], 3.0)  # nothing can be seen of the pool, and nothing follows from that
+    assert stays.in_pool
+    ledger.pool.close(4.0)
+    assert stays.kept is None
+
+
 def test_the_last_moment_without_a_free_slot_is_known():
     """It is noted when a slot is given back that left none free, not when others were free."""
     ledger = Ledger(connections=2)

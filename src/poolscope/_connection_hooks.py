@@ -43,9 +43,10 @@ class _Connection(Hook):
         self._observer = guide.observer
         self._connection = connection
         connection.probe = self._inner
-        self._stand_in(self.handles)
+        self._under(self.handles)
         self._handle_before = self._before[self.handles]
-        self._close_below = self._stand_in(self.closes)
+        self._close_below = self._under(self.closes)
+        self._stand_in()
 
     def __del__(self) -> None:
         if not sys.is_finalizing() and hasattr(self, "_connection"):
@@ -116,7 +117,7 @@ class AsyncConnectionHook(_Connection):
             self._wanted(request)
         checkout = self._observer.offer(CURRENT.get(), self._connection)
         try:
-            if self._handle_before is None:  # said here, not by `_stand_in`: each request comes by
+            if self._handle_before is None:  # said here, not by `_under`: each request comes by
                 response = await type(inner).handle_async_request(inner, request)
             else:
                 response = await self._handle_before(request)
@@ -154,7 +155,7 @@ class ConnectionHook(_Connection):
             self._wanted(request)
         checkout = self._observer.offer(CURRENT.get(), self._connection)
         try:
-            if self._handle_before is None:  # said here, not by `_stand_in`: each request comes by
+            if self._handle_before is None:  # said here, not by `_under`: each request comes by
                 response = type(inner).handle_request(inner, request)
             else:
                 response = self._handle_before(request)

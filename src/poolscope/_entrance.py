@@ -49,7 +49,8 @@ class _Entrance(Hook):
     def __init__(self, pool: Any, observer: Observer) -> None:
         super().__init__(pool)
         self._observer = observer
-        self._below = self._stand_in(self.method)
+        self._below = self._under(self.method)
+        self._stand_in()
 
     def _begin(self, request: Any) -> Checkout | None:
         observer = self._observer

@@ -25,20 +25,24 @@ class Hook:
         for name in self._before:
             self._uncover(name)
 
-    def _stand_in(self, name: str) -> Callable[..., Any]:
-        """Stand in for a method; give what is below it, to be called with the object as its first argument.
-
-        Raises AttributeError where the object takes no attributes.
-        """
+    def _under(self, name: str) -> Callable[..., Any]:
+        """Give what is below a method once we stand in for it, to be called with the object as its first argument."""
         inner = self._inner()
         bound, method = getattr(inner, name), getattr(type(inner), name)
-        self._cover(name)
         # Not read from its `__dict__`: CPython is faster with attributes as long as nobody has asked for that.
         if getattr(bound, "__self__", None) is inner and getattr(bound, "__func__", method) is method:
             self._before[name] = None
             return lambda one, *args, **options: getattr(type(one), name)(one, *args, **options)
         self._before[name] = bound
         return lambda _, *args, **options: bound(*args, **options)
+
+    def _stand_in(self) -> None:
+        """Stand in for each method whose `_under` is known: from here on another thread may call ours.
+
+        Raises AttributeError where the object takes no attributes.
+        """
+        for name in self._before:
+            self._cover(name)
 
     def _cover(self, name: str) -> None:
         """Stand in for a method, again."""

@@ -50,6 +50,8 @@ class Losses:
             del self.abandoned[connection]
         before = self.orphaned
         kept = self.kept()
+        if kept is not None:
+            self._slots.forget(kept, now)
         self.lost = set() if kept is None else set(self._lost(checkouts, kept, now))
         for connection in before - self.lost:
             if self._journal.wanted[e.SlotRecovered]:

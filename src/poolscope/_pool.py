@@ -47,6 +47,7 @@ class Pool(Steps):
         """Count the pool as closed."""
         self.live = False
         self.seen.loop = None
+        self.slots.forget(self.losses.kept() or set(), now)
         if self.journal.wanted[e.PoolClosed]:
             self.journal.post(e.PoolClosed, self.tallies.whole, now)
 

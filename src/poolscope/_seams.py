@@ -33,10 +33,11 @@ class Seam(Hook):
         self._failed = flavour.core.ConnectError
         self.newer_core = flavour.name == "httpx2"
         self.asynchronous = asynchronous
-        self._create_below = self._stand_in("create_connection")
+        self._create_below = self._under("create_connection")
         observer.half_read = _half_read
         observer.watch_entrance = partial(_watch_entrance, self._inner, asynchronous)
         observer.pool.losses.kept = partial(_kept, self._inner)
+        self._stand_in()
 
     def create_connection(self, origin: Any) -> Any:
         """Stand in for the pool's method. In the sync colour the pool's lock is held: emit nothing."""

@@ -83,6 +83,12 @@ class Slots:
             if connection.in_pool and id(connection.probe()) not in kept:
                 self.detached(connection, now)
 
+    def forget(self, kept: set[int], now: float) -> None:
+        """Keep no connection's object that the pool has given up unclosed: without us, nobody would have it then."""
+        for connection in list(self.taken.values()):
+            if connection.kept is not None and id(connection.kept) not in kept:
+                self.detached(connection, now)
+
     def release(self) -> None:
         """Keep none of the pool's objects, because the pool is collected. Called by its finalizer, without the lock."""
         for connection in list(self.taken.values()):
@@ -136,7 +142,7 @@ class Slots:
         connection.opened_at = now
         connection.protocol = protocol
         connection.connector = None
-        connection.kept = connection.probe() if connection.own else None
+        connection.kept = connection.probe() if connection.own and connection.in_pool else None
         tally.opened += 1
         tally.created(seconds, "")
         tally.protocols.add(protocol)

@@ -39,10 +39,11 @@ class _Stream(Hook):
         self._connection = connection
         self.to_origin = to_origin
         self.superseded = False
-        self._close_below = self._stand_in(self.closes)
-        self._secure_below = self._stand_in("start_tls")
-        self._write_below = self._stand_in("write")
-        self._read_below = self._stand_in("read")
+        self._close_below = self._under(self.closes)
+        self._secure_below = self._under("start_tls")
+        self._write_below = self._under("write")
+        self._read_below = self._under("read")
+        self._stand_in()
         if connection.state != ESTABLISHING and not connection.offered and connection.protocol != "2":
             self._uncover("write")
         checkout = CURRENT.get()
