@@ -14,6 +14,7 @@ from alerting import scenarios_spike as spike
 from alerting.promtool import Scenario, run, tool
 from alerting.scenarios_churn import CHURN
 from alerting.scenarios_load import LOAD
+from alerting.scenarios_seen import SEEN
 from alerting.scenarios_spike import SPIKE
 from alerting.scenarios_workers import WORKERS
 from alerting.texts import TEXTS, text_test
@@ -27,7 +28,7 @@ def scenario(maker, form):
     return Scenario(f"{maker.__name__} ({form})", pools, fires)
 
 
-CASES = [scenario(maker, "native") for maker in (*LOAD, *SPIKE, *CHURN, *WORKERS)]
+CASES = [scenario(maker, "native") for maker in (*LOAD, *SPIKE, *CHURN, *WORKERS, *SEEN)]
 OTEL = (
     load.utilization_sustained,
     load.slow,

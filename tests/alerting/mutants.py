@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from alerting.promtool import RULES, Scenario, run
 from alerting.scenarios_churn import CHURN
 from alerting.scenarios_load import LOAD
+from alerting.scenarios_seen import SEEN
 from alerting.scenarios_spike import SPIKE
 from alerting.scenarios_workers import WORKERS
 from alerting.survivors import equivalence
@@ -29,7 +30,7 @@ from poolscope.alerts.forms import prometheus
 from poolscope.alerts.rules import Rule, rules
 from poolscope.alerts.settings import Settings
 
-SCENARIOS = [f"scenarios_{name}.py" for name in ("load", "spike", "churn", "workers")]
+SCENARIOS = [f"scenarios_{name}.py" for name in ("load", "spike", "churn", "workers", "seen")]
 SOURCES = ["sim.py", "texts.py", "promtool.py", *SCENARIOS, "recorded.py", "workers.prom", "mutants.py"]
 RESULT = Path(__file__).with_name("mutants.json")
 SHARE = 0.95
@@ -98,7 +99,7 @@ def cases(alert: str) -> tuple[list[dict], list[dict]]:
     """Give the histories that set an alert off, and all others; both ask for this alert alone."""
     due, others = [], []
     for form in ("native", "otel"):
-        for maker in (*LOAD, *SPIKE, *CHURN, *WORKERS):
+        for maker in (*LOAD, *SPIKE, *CHURN, *WORKERS, *SEEN):
             pools, fires = maker(form)
             mine = [fire for fire in fires if fire.alert == alert]
             if form == "otel" and not mine:

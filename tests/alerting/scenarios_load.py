@@ -231,4 +231,17 @@ def restart_with_a_queue(form):
     return [Pool(form=form).run(10, in_use=8, waiting=9).restart().run(10, in_use=8, waiting=9)], []
 
 
+def restart_that_hands_out_as_many(form):
+    """Stuck for two minutes, restarted, stuck again after as many hand-overs: one scrape alone saw fewer."""
+    stuck = {"requests": 0, "handed": 0, "in_use": 8, "waiting": 9}
+    pool = Pool(form=form).run(1, requests=100, in_use=8, waiting=9).run(2.25, **stuck).restart()
+    return [pool.run(0.5, requests=200, in_use=8, waiting=9).run(2, **stuck).run(10)], []
+
+
+def queue_that_empties(form):
+    """Nothing is handed out, but at every other scrape nobody waits: callers give up, and others come."""
+    pool = Pool(form=form).run(10).run(10, handed=0, in_use=8, waiting=lambda i: 4 if i % 2 == 0 else 0)
+    return [pool.run(10)], []
+
+
 LOAD = [value for value in list(vars().values()) if getattr(value, "__module__", "") == __name__]

@@ -5,6 +5,8 @@
 2. Three forms: `native` (our Prometheus sink), `otel` (OpenTelemetry's reader: scope labels, histograms born at their
    first value) and `workers` (prometheus_client's multi-process mode: gauges with a pid, counters without, as in the
    recording that `recorded` reads).
+3. A pool's own series (no origin) are there from its first scrape, an origin's from the first one after it was asked:
+   what the origin counted before that is in no increase.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ PER_MINUTE = 60 // STEP
 FORMS = ("native", "otel", "workers")
 SCOPE = {"otel_scope_name": "poolscope", "otel_scope_schema_url": "", "otel_scope_version": "0.1.0"}
 BOUNDS = ("2.5", "5.0", "7.5", "+Inf")
+NOBODY = ("", "")
 ORIGINS = (("pay.example", "443"), ("pay.example", "8443"), ("bank.example", "443"))
 
 Level = float | Callable[[int], float] | Sequence[float]
@@ -32,7 +35,7 @@ class Pool:
         self.labels = {"job": job, "instance": instance, c.prometheus_label(c.POOL): pool, **(extra or {})}
         if form == "otel":
             self.labels |= SCOPE
-        self.form, self.limit, self.origins = form, limit, ORIGINS[:origins]
+        self.form, self.limit, self.origins = form, limit, [NOBODY, *ORIGINS[:origins]]
         self.length = 0
         self.values: dict[str, list[float | str]] = {}
         self.keys: dict[tuple[str, ...], str] = {}
@@ -49,6 +52,16 @@ class Pool:
     def gone(self, minutes):
         """The process is dead, or not yet there."""
         return self.missed(int(minutes * PER_MINUTE))
+
+    def ended_unmarked(self, minutes):
+        """The process is gone and nothing says so, as with what is pushed: no sample comes, none is marked stale."""
+        return self.missed(int(minutes * PER_MINUTE), "_")
+
+    def scraped_each(self, seconds):
+        """Take away what a scraper with a longer interval would not have seen."""
+        for row in self.values.values():
+            row[:] = [value if i % (seconds // STEP) == 1 else "_" for i, value in enumerate(row)]
+        return self
 
     def restart(self):
         """A new process behind the same address: counters begin at zero, and no series is there until it counts."""
@@ -71,9 +84,15 @@ class Pool:
         orphaned: Level = 0,
         made=0.0,
         limit=None,
+        asked=None,
     ):
-        """Let it run: rates a minute (`requests`, `leaks`, `made`), shares of the requests, and levels."""
+        """Let it run: rates a minute (`requests`, `leaks`, `made`), shares of the requests, and levels.
+
+        asked: the origins that requests go to (all that were asked before); the others' counters stand.
+        """
         self.limit = self.limit if limit is None else limit
+        asked = self.origins[1:] if asked is None else asked
+        self.origins += [origin for origin in asked if origin not in self.origins]
         handed = 1 - timeouts if handed is None else handed
         for i in range(int(minutes * PER_MINUTE)):
             n = requests / PER_MINUTE
@@ -86,8 +105,9 @@ class Pool:
             for address, port in self.origins:
                 labels = {c.ADDRESS: address, c.PORT: port}
                 shares = {"handed": handed, "new": new, "slow": slow, "timeouts": timeouts}
-                self.origin(labels, n / len(self.origins), **shares, closed=closed or {})
-                self.gauge(c.PENDING, waiting, i, labels)
+                mine = (address, port) in asked
+                self.origin(labels, n / len(asked) if mine else 0, **shares, closed=closed or {})
+                self.gauge(c.PENDING, waiting if mine else 0, i, labels)
             self.length += 1
             for row in self.values.values():
                 if len(row) < self.length:
@@ -150,7 +170,7 @@ class Pool:
 
     def twin(self, instance):
         """Give another process with the same history."""
-        other = Pool(instance=instance, form=self.form, limit=self.limit, origins=len(self.origins))
+        other = Pool(instance=instance, form=self.form, limit=self.limit, origins=len(self.origins) - 1)
         other.labels = self.labels | {"instance": instance}
         mine, theirs = (f'instance="{labels["instance"]}"' for labels in (self.labels, other.labels))
         other.values = {key.replace(mine, theirs): row for key, row in self.values.items()}

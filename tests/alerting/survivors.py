@@ -10,10 +10,9 @@ REASONS = {
     (CREATION_SPIKE, "sum without #6 -> count without"): THERE,
     (CREATION_SPIKE, "sum without #7 -> max without"): ANY,
     (STALLED, "sum without #2 -> max without"): ANY,
-    (STALLED, "sum without #3 -> max without"): THERE,
-    (STALLED, "sum without #3 -> count without"): THERE,
-    (STALLED, "sum without #4 -> max without"): ANY,
-    (STALLED, "increase( #1 -> rate("): "a rate is the increase over the window's length: both are above 0, or neither",
+    (STALLED, "increase( #1 -> rate("): "a rate is the increase over the window's length: both are 0, or neither",
+    **{(STALLED, f"sum without #{nth} -> {other} without"): THERE for nth in (4, 5) for other in ("max", "count")},
+    **{(STALLED, f"15s #{nth} -> 7500ms"): "a finer grid finds the same samples, each once more" for nth in (1, 2)},
 }
 
 

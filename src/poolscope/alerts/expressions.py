@@ -24,6 +24,11 @@ def _all(*conditions: str) -> str:
     return "\nand\n".join(conditions)
 
 
+def _fresh(select: Selectors, s: Settings) -> str:
+    """Ask for a recent sample: where a process's end is not marked, its last ones stand for five minutes more."""
+    return f"sum without (pid) (present_over_time({select.series(c.MAX, window=s.fresh_window)}))"
+
+
 def utilization(select: Selectors, s: Settings) -> str:
     """Find pools whose use of the limit was above the line in most quarter-minutes of the window."""
     ratio = f"{select.series(c.IN_USE)} / ({select.series(c.MAX)} > 0)"
@@ -69,13 +74,20 @@ def creation_spike(select: Selectors, s: Settings) -> str:
 
 
 def stalled(select: Selectors, s: Settings) -> str:
-    """Find requests that wait and waited all along while nothing was handed out."""
-    waited = per_pool(c.PENDING, f"min_over_time({select.series(c.PENDING, window=s.stalled_window)})")
-    there_before = f"sum without (pid) ({select.series(c.MAX, offset=s.stalled_window)})"
-    handed_out = _increase(select, c.ACQUISITIONS, s.stalled_window)
-    return (
-        _all(f"{per_pool(c.PENDING, select.series(c.PENDING))} > 0", f"{waited} > 0", there_before)
-        + f"\nunless\n{handed_out} > 0"
+    """Find requests that wait and waited all along while nothing was handed out.
+
+    The pool's sums are looked at over time, not the sums of what each origin's series did: an origin that is asked
+    for the first time has no past, and origins may take turns to wait.
+    """
+    over = f"[{duration(s.stalled_window)}:{duration(s.stalled_step)}]"
+    waiting = per_pool(c.PENDING, select.series(c.PENDING))
+    handed_out = per_pool(c.ACQUISITIONS, select.series(c.ACQUISITIONS))
+    return _all(
+        f"{waiting} > 0",
+        f"min_over_time(({waiting}){over}) > 0",
+        f"increase(({handed_out}){over}) == 0",
+        f"sum without (pid) ({select.series(c.MAX, offset=s.stalled_window)})",
+        _fresh(select, s),
     )
 
 

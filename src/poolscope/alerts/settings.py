@@ -39,6 +39,7 @@ class Settings:
     creation_for: float = 300
 
     stalled_window: float = 180
+    stalled_step: float = 15
 
     timeout_ratio: float = 0.01
     timeout_count: float = 3
@@ -63,6 +64,7 @@ class Settings:
     stale_window: float = 900
     stale_for: float = 1800
 
+    fresh_window: float = 60
     keep_firing_for: float = 300
     evaluation_step: float = 30
 
