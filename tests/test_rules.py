@@ -10,6 +10,7 @@ import pytest
 from alerting import promtool
 from alerting import scenarios_churn as churn
 from alerting import scenarios_load as load
+from alerting import scenarios_seen as seen
 from alerting import scenarios_spike as spike
 from alerting.promtool import Scenario, run, tool
 from alerting.scenarios_churn import CHURN
@@ -42,6 +43,11 @@ OTEL = (
     churn.stale,
     load.queue_that_moves,
     spike.bad_deploy,
+    seen.first_requests_queue_and_move,
+    seen.first_requests_to_another_origin_time_out,
+    seen.first_requests_ever_time_out,
+    seen.few_of_the_first_requests_time_out,
+    seen.time_outs_after_the_requests,
 )
 CASES += [scenario(maker, "otel") for maker in OTEL]
 

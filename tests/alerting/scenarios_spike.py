@@ -33,7 +33,7 @@ def spike_of_half_a_minute(form):
 
 
 def twice_the_usual(form):
-    return [Pool(form=form, origins=3).run(60, new=0.05).run(30, new=0.1)], []
+    return [Pool(form=form, origins=3).run(130, new=0.05).run(30, new=0.1)], []
 
 
 def four_times_the_usual(form):
@@ -130,6 +130,20 @@ def cold_start(form):
 def one_bad_pod_of_fifty(form):
     pod = Pool(form=form, instance="shop-49:8000").run(30).run(12, new=0.9)
     return [*fleet(form, 49, 42), pod], [Fire(CREATION_SPIKE, pod, 35)]
+
+
+def twice_the_usual_while_others_join(form):
+    """Sixteen join one, and with them it opens twice as many: they are counted from when their creations are."""
+    pool = Pool(form=form, instance="shop-0:8000").run(70, new=0.03).run(30, new=0.06)
+    others = [later(form, 70, f"shop-{i}:8000").run(30, new=0.03) for i in range(1, 17)]
+    return [pool, *others], []
+
+
+def more_creations_beside_pods_of_five_minutes(form):
+    """One process of two opens 1.6 times the usual; beside them live others for five minutes each."""
+    spiking, calm = (Pool(form=form, instance=f"shop-{i}:8000").run(70, new=0.03) for i in range(2))
+    short = [later(form, 3 * i, f"short-{i}:8000").run(5, new=0.03).missed() for i in range(22)]
+    return [spiking.run(20, new=0.048), calm.run(20, new=0.03), *short], []
 
 
 SPIKE = [

@@ -84,10 +84,12 @@ class Pool:
         orphaned: Level = 0,
         made=0.0,
         limit=None,
+        given_up=0.0,
         asked=None,
     ):
-        """Let it run: rates a minute (`requests`, `leaks`, `made`), shares of the requests, and levels.
+        """Let it run: rates a minute (`requests`, `leaks`, `made`, `given_up`), shares of the requests, and levels.
 
+        given_up: of the requests that came before, those that end in PoolTimeout after long.
         asked: the origins that requests go to (all that were asked before); the others' counters stand.
         """
         self.limit = self.limit if limit is None else limit
@@ -106,7 +108,9 @@ class Pool:
                 labels = {c.ADDRESS: address, c.PORT: port}
                 shares = {"handed": handed, "new": new, "slow": slow, "timeouts": timeouts}
                 mine = (address, port) in asked
-                self.origin(labels, n / len(asked) if mine else 0, **shares, closed=closed or {})
+                part = 1 / len(asked) if mine else 0
+                late = given_up / PER_MINUTE * part
+                self.origin(labels, n * part, late, **shares, closed=closed or {})
                 self.gauge(c.PENDING, waiting if mine else 0, i, labels)
             self.length += 1
             for row in self.values.values():
@@ -114,22 +118,23 @@ class Pool:
                     row.append("_")
         return self
 
-    def origin(self, labels, n, *, handed, new, slow, timeouts, closed):
+    def origin(self, labels, n, late, *, handed, new, slow, timeouts, closed):
         self.count(c.CHECKOUTS, n, labels)
         self.count(c.ACQUISITIONS, n * min(new, handed), labels | {c.SOURCE: c.NEW})
         self.count(c.ACQUISITIONS, n * max(0, handed - new), labels | {c.SOURCE: c.REUSED})
-        self.count(c.TIMEOUTS, n * timeouts, labels | {c.CAUSE: "slow_origin"})
+        self.count(c.TIMEOUTS, n * timeouts + late, labels | {c.CAUSE: "slow_origin"})
         self.count(c.TIMEOUTS, 0, labels | {c.CAUSE: c.UNKNOWN})
         self.count(c.OPENED, n * new, labels)
         for reason in (c.KEEPALIVE_LIMIT, c.SERVER_DISCONNECTED, c.EVICTED, c.KEEPALIVE_EXPIRED):
             self.count(c.CLOSED, n * closed.get(reason, 0), labels | {c.REASON: reason})
         ended = n * (handed + timeouts)
-        if self.form == "otel" and not ended and self.key(c.WAIT_TIME, labels, "_count") not in self.exact:
+        if self.form == "otel" and not ended + late and self.key(c.WAIT_TIME, labels, "_count") not in self.exact:
             return
         for bound in self.le:
-            share = 1 if bound == "+Inf" or float(bound) > 5 else 1 - slow
-            self.count(c.WAIT_TIME, ended * share, labels | {"le": bound}, suffix="_bucket")
-        self.count(c.WAIT_TIME, ended, labels, suffix="_count")
+            every = bound == "+Inf" or float(bound) > 5
+            under = ended + late if every else ended * (1 - slow)
+            self.count(c.WAIT_TIME, under, labels | {"le": bound}, suffix="_bucket")
+        self.count(c.WAIT_TIME, ended + late, labels, suffix="_count")
 
     def key(self, metric, labels, suffix=""):
         short = (metric.name, suffix, *labels.values())

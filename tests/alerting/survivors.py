@@ -3,9 +3,12 @@
 from poolscope.alerts.rules import CREATION_SPIKE, STALLED
 
 THERE = "the right side of `and` says only whether there was a pool: its value is not read, and it is there either way"
+COUNTED = "the count around it says how many there are: their values are not read"
 ANY = "no term is below 0, so the sum is above 0 exactly where the greatest is"
 
 REASONS = {
+    (CREATION_SPIKE, "sum without #3 -> max without"): COUNTED,
+    (CREATION_SPIKE, "sum without #3 -> count without"): COUNTED,
     (CREATION_SPIKE, "sum without #6 -> max without"): THERE,
     (CREATION_SPIKE, "sum without #6 -> count without"): THERE,
     (CREATION_SPIKE, "sum without #7 -> max without"): ANY,

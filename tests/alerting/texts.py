@@ -2,6 +2,7 @@
 
 from alerting import scenarios_churn as churn
 from alerting import scenarios_load as load
+from alerting import scenarios_seen as seen
 from alerting import scenarios_spike as spike
 from poolscope.alerts import rules as r
 
@@ -42,18 +43,21 @@ TEXTS = {
         f"{POOL} has had requests waiting and has handed out no connection for 3 minutes; 9 wait now.",
     ),
     r.TIMEOUTS: (
-        load.slow_by_time_out,
-        18,
+        seen.time_outs_after_the_requests,
+        20,
         "critical",
         "Requests fail with PoolTimeout.",
-        f"{POOL} let 5% of its requests end in PoolTimeout in the last 5 minutes.",
+        (
+            "100% of the requests that left the queue of pool payments on shop-0:8000 in the last 5 minutes left it "
+            "with PoolTimeout."
+        ),
     ),
     r.LEAKS: (
-        churn.leak,
-        18,
+        seen.leak_scraped_each_minute,
+        25.5,
         "warning",
         "A connection pool leaks connections.",
-        f"{POOL} saw 1 leaks of the type response_unclosed in the last 15 minutes.",
+        f"{POOL} leaked in the last 15 minutes: 1 of the type response_unclosed.",
     ),
     r.ORPHANED: (
         churn.slots_lost,
@@ -77,7 +81,7 @@ TEXTS = {
         28,
         "warning",
         "A client is made for nearly every request.",
-        f"{POOL} was made anew for 100% of the requests of the last 15 minutes: no connection can be reused.",
+        f"{POOL} was made anew 1 times for each request of the last 15 minutes: no connection can be reused.",
     ),
     r.STALE_REUSE: (
         churn.stale,

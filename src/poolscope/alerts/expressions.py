@@ -11,13 +11,34 @@ Why not the simpler forms: `tests/test_rules_naive.py` shows each of them failin
 from textwrap import indent
 
 from poolscope import _contract as c
-from poolscope.alerts.promql import FLEET, Selectors, bucket, number, per_pool
+from poolscope.alerts.promql import FLEET, INSTANCE, Selectors, bucket, number, per_pool
 from poolscope.alerts.settings import Settings, duration
 
 
 def _increase(select: Selectors, metric: c.Metric, window: float, *matchers: str, suffix: str = "") -> str:
     inner = f"increase({select.series(metric, *matchers, suffix=suffix, window=window)})"
     return per_pool(metric, inner, *(["le"] if suffix == "_bucket" else []))
+
+
+def _gained(select: Selectors, metric: c.Metric, window: float, *matchers: str, suffix: str = "") -> str:
+    """Give what each series gained, its first value included.
+
+    A series that is born at 150 has no increase. It is new, and all its value was gained in the window, where the
+    process's pools were seen at the window's start and it was not. (The increase of a sum would do as much, but count
+    a whole life where one series of many ends: the fall of the sum looks like a restart.)
+    """
+    now = select.series(metric, *matchers, suffix=suffix)
+    before = select.series(metric, *matchers, suffix=suffix, offset=window)
+    return (
+        f"({now}\nunless {before})\n"
+        f"and on ({', '.join(INSTANCE)}) {select.series(c.MAX, offset=window)}\n"
+        f"or increase({select.series(metric, *matchers, suffix=suffix, window=window)})"
+    )
+
+
+def _gained_by_pool(select: Selectors, metric: c.Metric, window: float, *matchers: str, suffix: str = "") -> str:
+    inner = indent(_gained(select, metric, window, *matchers, suffix=suffix), "  ")
+    return per_pool(metric, f"\n{inner}\n", *(["le"] if suffix == "_bucket" else []))
 
 
 def _all(*conditions: str) -> str:
@@ -41,8 +62,8 @@ def utilization(select: Selectors, s: Settings) -> str:
 
 def checkouts_slow(select: Selectors, s: Settings) -> str:
     """Find waits longer than a bucket's bound, as a share of all waits that ended."""
-    ended = _increase(select, c.WAIT_TIME, s.slow_window, suffix="_count")
-    quick = _increase(select, c.WAIT_TIME, s.slow_window, bucket(s.slow_seconds), suffix="_bucket")
+    ended = _gained_by_pool(select, c.WAIT_TIME, s.slow_window, suffix="_count")
+    quick = _gained_by_pool(select, c.WAIT_TIME, s.slow_window, bucket(s.slow_seconds), suffix="_bucket")
     slow = indent(f"{ended}\n- {quick}", "  ")
     return f"((\n{slow}\n) >= {number(s.slow_count)})\n/ {ended}\n> {number(s.slow_ratio)}"
 
@@ -52,21 +73,29 @@ def _usual(select: Selectors, metric: c.Metric, s: Settings) -> str:
 
 
 def creation_spike(select: Selectors, s: Settings) -> str:
-    """Find more connections than a floor, than usual, and than usual for the traffic, in no new process."""
+    """Find more connections than a floor, than usual, and than usual for the traffic, in no new process.
+
+    Usual is what all instances opened in the hour, by the mean number of them that were there: an average of their
+    rates would count one that lived for five minutes of the hour as a whole one that opened little.
+    """
     fleet = ", ".join(FLEET)
     to_fleet = f"on ({fleet}) group_left ()"
     now = per_pool(c.OPENED, f"rate({select.series(c.OPENED, window=s.creation_window)})")
     checkouts = per_pool(c.CHECKOUTS, f"rate({select.series(c.CHECKOUTS, window=s.creation_window)})")
-    opened_before, checkouts_before = _usual(select, c.OPENED, s), _usual(select, c.CHECKOUTS, s)
-    usual = f"avg by ({fleet}) ({per_pool(c.OPENED, opened_before)})"
+    opened_before = f"sum by ({fleet}) ({_usual(select, c.OPENED, s)})"
+    checkouts_before = f"sum by ({fleet}) ({_usual(select, c.CHECKOUTS, s)})"
+    instances = f"count by ({fleet}) (sum without (pid) ({select.series(c.MAX)}))"
+    over = f"[{duration(s.creation_usual_window)}:{duration(s.creation_usual_step)}]"
+    looks = number(s.creation_usual_window / s.creation_usual_step)
+    there = f"sum_over_time(({instances}){over} offset {duration(s.creation_usual_offset)}) / {looks}"
     there_before = f"sum without (pid) ({select.series(c.MAX, offset=s.creation_age)})"
     restarted = per_pool(c.CHECKOUTS, f"resets({select.series(c.CHECKOUTS, window=s.creation_age)})")
     return (
         _all(
             f"{now} > {number(s.creation_per_second)}",
-            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * {usual})",
+            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * {opened_before}\n/ ({there}))",
             f"({now}\n/ {checkouts})\n> {to_fleet}\n({number(s.creation_times_usual_per_checkout)} * "
-            f"sum by ({fleet}) ({opened_before})\n/ sum by ({fleet}) ({checkouts_before}))",
+            f"{opened_before}\n/ {checkouts_before})",
             there_before,
         )
         + f"\nunless\n{restarted} > 0"
@@ -92,20 +121,25 @@ def stalled(select: Selectors, s: Settings) -> str:
 
 
 def timeouts(select: Selectors, s: Settings) -> str:
-    """Find waits that ended in PoolTimeout: some, and a share of what came in."""
-    timed_out = _increase(select, c.TIMEOUTS, s.timeout_window)
-    checkouts = _increase(select, c.CHECKOUTS, s.timeout_window)
-    return f"({timed_out} >= {number(s.timeout_count)})\n/ {checkouts}\n> {number(s.timeout_ratio)}"
+    """Find waits that ended in PoolTimeout: some, and a share of all waits that ended."""
+    timed_out = _gained_by_pool(select, c.TIMEOUTS, s.timeout_window)
+    ended = _gained_by_pool(select, c.WAIT_TIME, s.timeout_window, suffix="_count")
+    return f"({timed_out} >= {number(s.timeout_count)})\n/ {ended}\n> {number(s.timeout_ratio)}"
 
 
 def leaks(select: Selectors, s: Settings) -> str:
     """Find leaks that were proved, by their type."""
-    return f"increase({select.series(c.LEAKED, window=s.leak_window)}) > 0"
+    return f"({_gained(select, c.LEAKED, s.leak_window)}) > 0"
 
 
 def orphaned(select: Selectors, s: Settings) -> str:
     """Find slots that no request owned all along."""
-    return f"min_over_time({select.series(c.ORPHANED, window=s.orphaned_window)}) > 0"
+    return _all(
+        f"{select.series(c.ORPHANED)} > 0",
+        f"min_over_time({select.series(c.ORPHANED, window=s.orphaned_window)}) > 0",
+        select.series(c.ORPHANED, offset=s.orphaned_window),
+        f"present_over_time({select.series(c.ORPHANED, window=s.fresh_window)})",
+    )
 
 
 def keep_alive_churn(select: Selectors, s: Settings) -> str:
@@ -121,7 +155,9 @@ def client_per_request(select: Selectors, s: Settings) -> str:
     """Find pools made, against the requests they served."""
     made = f"increase({select.series(c.POOLS_OPENED, window=s.client_per_request_window)})"
     checkouts = _increase(select, c.CHECKOUTS, s.client_per_request_window)
-    return f"({made} >= {number(s.client_per_request_count)})\n/ {checkouts}\n> {number(s.client_per_request_ratio)}"
+    return (
+        f"({made} >= {number(s.client_per_request_count)})\n/ ({checkouts} > 0)\n> {number(s.client_per_request_ratio)}"
+    )
 
 
 def stale_reuse(select: Selectors, s: Settings) -> str:

@@ -13,7 +13,9 @@ from poolscope.alerts.settings import duration
 POOL = c.prometheus_label(c.POOL)
 FLEET = ("cluster", "namespace", "job", POOL)
 """What the instances of one service share."""
-PROCESS = ("cluster", "namespace", "job", "instance", POOL)
+INSTANCE = ("cluster", "namespace", "job", "instance")
+"""What tells one process from another."""
+PROCESS = (*INSTANCE, POOL)
 """What tells one process's pool from another's."""
 
 

@@ -27,6 +27,8 @@ CLIENT_PER_REQUEST = "HttpxPoolClientPerRequest"
 STALE_REUSE = "HttpxPoolStaleReuse"
 
 SHARE = "{{ $value | humanizePercentage }}"
+WHOLE = '{{ $value | printf "%.0f" }}'
+"""An increase is stretched to the window's edges: one event may read 1.04."""
 WHICH = f"Pool {{{{ $labels.{POOL} }}}} on {{{{ $labels.instance }}}}"
 
 
@@ -132,7 +134,11 @@ def _stuck(s: Settings) -> list[Row]:
             x.timeouts,
             0,
             "Requests fail with PoolTimeout.",
-            (f"{WHICH} let {SHARE} of its requests end in PoolTimeout in the last {spoken(s.timeout_window)}."),
+            (
+                f"{SHARE} of the requests that left the queue of pool "
+                f"{{{{ $labels.{POOL} }}}} on {{{{ $labels.instance }}}} in the last {spoken(s.timeout_window)} "
+                "left it with PoolTimeout."
+            ),
         ),
     ]
 
@@ -146,15 +152,15 @@ def _lost(s: Settings) -> list[Row]:
             0,
             "A connection pool leaks connections.",
             (
-                f"{WHICH} saw {{{{ $value | humanize }}}} leaks of the type "
-                f"{{{{ $labels.http_client_connection_leak_type }}}} in the last {spoken(s.leak_window)}."
+                f"{WHICH} leaked in the last {spoken(s.leak_window)}: {WHOLE} of the type "
+                "{{ $labels.http_client_connection_leak_type }}."
             ),
         ),
         (
             ORPHANED,
             WARNING,
             x.orphaned,
-            s.orphaned_for,
+            0,
             "Slots of a connection pool are lost until the process restarts.",
             f"{WHICH} has lost {{{{ $value }}}} slots: no request owns them and no request can have them.",
         ),
@@ -181,7 +187,7 @@ def _wasteful(s: Settings) -> list[Row]:
             s.client_per_request_for,
             "A client is made for nearly every request.",
             (
-                f"{WHICH} was made anew for {SHARE} of the requests of the last "
+                f"{WHICH} was made anew {{{{ $value | humanize }}}} times for each request of the last "
                 f"{spoken(s.client_per_request_window)}: no connection can be reused."
             ),
         ),

@@ -34,6 +34,7 @@ class Settings:
     creation_times_usual_per_checkout: float = 1.5
     creation_window: float = 300
     creation_usual_window: float = 3600
+    creation_usual_step: float = 60
     creation_usual_offset: float = 600
     creation_age: float = 900
     creation_for: float = 300
@@ -46,8 +47,7 @@ class Settings:
     timeout_window: float = 300
 
     leak_window: float = 900
-    orphaned_window: float = 300
-    orphaned_for: float = 300
+    orphaned_window: float = 600
 
     churn_ratio: float = 0.2
     churn_per_second: float = 0.2
