@@ -136,6 +136,13 @@ def test_grafana_com_asks_for_the_data_source(tmp_path):
         (["prometheus", "--set", "slow_seconds=4"], "slow_seconds must be a bucket of the wait histogram"),
         (["prometheus", "--set", "slow_count=nan"], "slow_count must be greater than 0, not nan"),
         (["prometheus", "--set", "slow_window=inf"], "slow_window must be finite"),
+        (["prometheus", "--set", "slow_window=0.0001"], "--set slow_window: 0.0001 s is less than a second"),
+        (["prometheus", "--set", "slow_window=1.0001"], "slow_window must be whole milliseconds and at most a year"),
+        (["prometheus", "--set", "slow_window=1e300"], "slow_window must be whole milliseconds and at most a year"),
+        (
+            ["prometheus", "--set", "utilization_step=601"],
+            "utilization_step cannot be longer than utilization_window: 601 s is more than 600 s",
+        ),
         (["prometheus", "--runbooks", "wiki"], "--runbooks: 'wiki' is no http or https URL"),
         (["grafana", "--datasource", "my prom"], "--datasource: 'my prom' is no uid"),
         (["grafana", "--set", "slow_ratio=0.1"], "--set changes nothing in grafana"),
@@ -153,6 +160,11 @@ def test_a_bad_value_is_one_clear_line(arguments, words, capsys, tmp_path, monke
     assert out.err.count("\n") == 1
     assert words in out.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_window_and_its_step_are_changed_together(tmp_path):
+    changes = ["--set", "utilization_window=10", "--set", "utilization_step=5"]
+    assert "[10s:5s]" in exported("prometheus", tmp_path, *changes)["poolscope.rules.yml"]
 
 
 def test_list_names_every_kind_and_setting(capsys):

@@ -121,6 +121,8 @@ def test_settings_scale_by_one_factor():
         ({"slow_window": 0}, "slow_window must be greater than 0, not 0"),
         ({"slow_seconds": 4}, "slow_seconds must be a bucket of the wait histogram"),
         ({"slow_count": float("nan")}, "slow_count must be greater than 0, not nan"),
+        ({"slow_window": 0.0001}, "slow_window must be whole milliseconds and at most a year, not 0.0001 s"),
+        ({"stalled_step": 200}, "stalled_step cannot be longer than stalled_window: 200 s is more than 180 s"),
     ],
 )
 def test_settings_refuse_what_no_rule_could_hold(change, words):

@@ -11,6 +11,7 @@ from math import inf
 from poolscope import _contract as c
 
 TIMES = ("_window", "_for", "_step", "_age", "_offset")
+LONGEST = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +79,23 @@ class Settings:
                 raise ValueError(f"{field.name} must be finite")
             if field.name.endswith(("_ratio", "_share")) and value > 1:
                 raise ValueError(f"{field.name} is a share and cannot be more than 1, not {value:g}")
+            if field.name.endswith(TIMES) and (value > LONGEST or value != round(value, 3)):
+                raise ValueError(f"{field.name} must be whole milliseconds and at most a year, not {value:g} s")
+        for what in ("utilization", "stalled", "creation_usual"):
+            step, window = getattr(self, f"{what}_step"), getattr(self, f"{what}_window")
+            if step > window:
+                raise ValueError(
+                    f"{what}_step cannot be longer than {what}_window: {step:g} s is more than {window:g} s"
+                )
         if self.slow_seconds not in c.QUEUE:
             bounds = ", ".join(f"{bound:g}" for bound in c.QUEUE)
             raise ValueError(f"slow_seconds must be a bucket of the wait histogram ({bounds})")
 
     def scaled(self, factor: float) -> "Settings":
-        """Give the same rules on a clock that runs `factor` times as fast."""
+        """Give the same rules on a clock that runs `factor` times as fast, to the millisecond."""
         return replace(
             self,
-            **{f.name: getattr(self, f.name) / factor for f in fields(self) if f.name.endswith(TIMES)},
+            **{f.name: round(getattr(self, f.name) / factor, 3) for f in fields(self) if f.name.endswith(TIMES)},
         )
 
     @property

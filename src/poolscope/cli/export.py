@@ -15,7 +15,7 @@ from poolscope.alerts import boards, forms, recording
 from poolscope.alerts.links import Links
 from poolscope.alerts.routing import alertmanager
 from poolscope.alerts.rules import Rule, rules
-from poolscope.alerts.settings import Settings
+from poolscope.alerts.settings import TIMES, Settings
 from poolscope.cli._errors import CommandError
 from poolscope.cli._selector import checked_selector
 
@@ -146,17 +146,22 @@ def _list() -> None:
 
 
 def _settings(changed: list[str]) -> Settings:
-    settings, known = Settings(), {field.name for field in fields(Settings)}
+    """Change all at once: a step may need the window that is given with it."""
+    values, known = {}, {field.name for field in fields(Settings)}
     for pair in changed:
         name, _, text = pair.partition("=")
         if name not in known:
             raise CommandError(f"--set: there is no setting {name!r}; export --list names them")
         try:
-            settings = replace(settings, **{name: float(text)})
-        except ValueError as error:
-            reason = str(error) if str(error).startswith((name, "slow_seconds")) else f"{text!r} is no number"
-            raise CommandError(f"--set {name}: {reason}") from None
-    return settings
+            values[name] = float(text)
+        except ValueError:
+            raise CommandError(f"--set {name}: {text!r} is no number") from None
+        if name.endswith(TIMES) and values[name] < 1:
+            raise CommandError(f"--set {name}: {text} s is less than a second")
+    try:
+        return replace(Settings(), **values)
+    except ValueError as error:
+        raise CommandError(f"--set: {error}") from None
 
 
 def _links(runbooks: str, grafana: str) -> Links:
