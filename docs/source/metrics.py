@@ -133,8 +133,11 @@ A label's name in Prometheus is the one shown with dots as underscores: `{pool}`
 Utilization is `in_use / max`. A limit that is not set is reported as `1e18`. In prometheus_client's multi-process mode
 gauges carry a label `pid`, counters and histograms do not; `busy_time` and the two ages are absent there.
 
-Every series of a pool is there, at zero, from the pool's making, and an origin's from its first request: `increase()`
-sees the first event. Origins past 20 a pool or 100 a process are `_OTHER`.
+Every series of a pool is there, at zero, from the pool's making, and an origin's from its first request. What is counted
+before a series' first scrape is in no `increase()`: a pool's first leak is seen where the pool was scraped before it, an
+origin's first burst is not. Three alerts add first values (CheckoutsSlow, Timeouts, Leaks); in a query of your own, take
+the sum before the increase: `increase((sum by (instance) (http_client_connection_timeouts_total))[5m:15s])`. Origins past
+20 a pool or 100 a process are `_OTHER`.
 
 These hold in any one scrape, for each origin:
 
