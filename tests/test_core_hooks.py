@@ -200,6 +200,21 @@ def test_what_stands_in_for_a_class_s_method_meanwhile_is_what_is_called(scene, 
 
 
 @CONNECTIONS
+def test_what_stood_on_a_connection_before_us_is_what_is_called(scene, kind):
+    """With the request, and what it answers is answered."""
+    below, asked = Below(), []
+
+    def theirs(request):
+        asked.append(request)
+        return "theirs"
+
+    setattr(below, kind.handles, later(theirs) if kind is AsyncConnectionHook else theirs)
+    handle, _ = hooked(kind, scene, below)
+    scene.connection.state = ACTIVE
+    assert (finish(handle("request")), asked, below.asked) == ("theirs", ["request"], [])
+
+
+@CONNECTIONS
 @pytest.mark.parametrize("timeouts", [{"pool": 1.0}, None])
 def test_the_timeouts_of_a_request_that_has_a_connection_made_are_noted(scene, kind, timeouts):
     """None of them where it has none."""

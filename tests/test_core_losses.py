@@ -97,6 +97,7 @@ def test_a_response_whose_connection_goes_anyway_is_no_leak(how):
 def test_a_pool_that_was_collected_says_how_many_it_left_open():
     """A leak of the whole pool, with no origin and no request; what has no socket is not open."""
     ledger = desk()
+    assert ledger.losses.held_too_long_seconds is None
     ledger.open(1.0)
     ledger.idle(1.0)
     ledger.reserve(1.0)

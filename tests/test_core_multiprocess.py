@@ -167,6 +167,10 @@ def test_after_a_fork_the_ends_of_what_began_in_the_parent_are_the_parents(mode,
         ("wait_time",): (1, 0.0),
         ("use_time",): (1, 1.0),
     }
+    others = [ledger.hold(5.5)[0] for _ in range(2)]
+    for other in others:
+        pool.end(other, False, False, 5.5)
+        pool.slots.closed(other.connection, c.POOL_CLOSED, 5.5)
     theirs, new = ledger.hold(6.0)
     ledger.feed.flush()
     assert (child(mode)[("checked_out",)], child(mode)[("open_connections", "active", "1.1")]) == (1, 1)
@@ -175,7 +179,7 @@ def test_after_a_fork_the_ends_of_what_began_in_the_parent_are_the_parents(mode,
     pool.slots.closed(new, c.POOL_CLOSED, 8.0)
     ledger.feed.flush()
     seen = child(mode)
-    assert (seen["opened",], seen["closed", c.POOL_CLOSED], seen["use_time",]) == (1, 1, (2, 2.0))
+    assert (seen["opened",], seen["closed", c.POOL_CLOSED], seen["use_time",]) == (3, 3, (4, 2.0))
     assert [at for at in seen if at[0] in ("open_connections", "checked_out", "pending_requests")] == []
 
 

@@ -119,6 +119,16 @@ def test_a_traced_plain_request_is_noted_and_told(desk):
     assert (bare.source, desk.pool.slots.full_at) == ("", 3.0)
 
 
+def test_one_that_comes_once_more_waits_from_then_on(desk):
+    """Whoever wraps the pool sends it again: what it waited for is over."""
+    connection, _ = armed_connection(desk)
+    checkout = desk.enter()
+    desk.observer.offer(checkout, connection)
+    desk.now += 5.0
+    assert desk.observer.offer(checkout, connection) is checkout
+    assert (checkout.entered_at, checkout.offered_at) == (desk.now, desk.now)
+
+
 @pytest.mark.parametrize("why", ["not plain", "not idle"])
 def test_what_cannot_go_plain_is_offered_step_by_step(desk, why):
     """The connection's next write will say that the hand-over is final."""

@@ -512,6 +512,7 @@ def test_the_pool_says_which_connections_it_has_given_up():
 def kept(ledger, at, *, own=True, given_up=False):
     """Open a connection of httpcore's own, or of a stranger's; give it."""
     connection = ledger.reserve(at)
+    assert (connection.own, ledger.pool.losses.kept()) == (False, None)
     connection.own = own
     ledger.pool.slots.connecting(connection, None, at)
     if given_up:
@@ -602,8 +603,11 @@ def test_an_answer_over_no_connection_is_none_of_the_pools_where_nobody_saw_it_w
     if seen:
         ledger.pool.settle(1.5)
     ledger.pool.answered(request, carried, 2.0)
+    assert request.plain is False
     ledger.pool.end(request, False, False, 3.0)
-    kinds = [fact[0] for fact in ledger.facts()]
+    facts = ledger.facts()
+    kinds = [fact[0] for fact in facts]
+    assert all(fact[1] == 2.0 for fact in facts if fact[0] == "Acquired")
     at_pool = ["CheckoutStarted", "Acquired"] if carried or seen else []
     assert kinds == ["RequestStarted", *at_pool, *["Released"] * bool(at_pool), "RequestEnded"]
     assert (request.plain, request.state, ledger.pool.checkouts) == (False, DONE, set())

@@ -185,7 +185,7 @@ def test_a_request_that_another_of_ours_counts_passes(made, kind, outermost, sta
     token = CURRENT.set(outer)
     assert handle(made) is given
     CURRENT.reset(token)
-    assert current == [outer if passes else made.heard.request]
+    assert (current, made._inner.asked) == ([outer if passes else made.heard.request], [GET])
     assert (made.heard == []) is (given.stream is BYTES) is passes
 
 

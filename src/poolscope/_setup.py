@@ -113,7 +113,7 @@ class Setup:
     def _observe(self, name: str | None, checked: Sequence[Sink] | None, asked: Options) -> Observer:
         pool = self._visible_pool()
         with _wrapping:
-            known = None if pool is None else observer_of(pool)
+            known = observer_of(pool)
             if known is not None and not known.owned and known.at_rest:
                 # Its last transport is gone, and with nothing open the sinks have let it go, or will.
                 unwatch(pool)
