@@ -92,11 +92,11 @@ def test_a_client_that_cannot_be_instrumented_stays_as_it_is(reader, caplog, mon
 def test_what_is_no_client_is_told_of_by_its_class(reader, caplog, monkeypatch):
     """Whatever it is that was made there."""
     monkeypatch.setattr(instrumentor, "_told", WeakSet())
-    for _ in range(2):
-        instrumentor._after(None)(lambda: None, "no client", (), {})
-    [record] = caplog.records
-    assert record.getMessage() == "poolscope: 'no client' could not be instrumented"
-    assert record.exc_info
+    for what in ("no client", "no client", 7):
+        instrumentor._after(None)(lambda: None, what, (), {})
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"poolscope: {what} could not be instrumented" for what in ("'no client'", "7")]
+    assert all(record.exc_info for record in caplog.records)
 
 
 def test_a_client_that_has_sinks_of_its_own_keeps_them_and_nothing_is_told(reader, caplog):

@@ -613,6 +613,11 @@ def test_an_answer_over_no_connection_is_none_of_the_pools_where_nobody_saw_it_w
     assert (request.plain, request.state, ledger.pool.checkouts) == (False, DONE, set())
 
 
+def test_a_pool_is_one_that_was_opened():
+    """Until another of its name is counted with it."""
+    assert Ledger().pool.opened == 1
+
+
 def test_a_pool_opens_and_closes_and_opens_again():
     """Each is told once, with the limits; a slot taken, or a whole request, after the close opens it again."""
     ledger = Ledger()
