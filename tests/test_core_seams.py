@@ -144,8 +144,8 @@ def test_a_connection_is_made_by_the_pool_and_hooked(kind, http1, http2, protoco
 
 
 @POOLS
-def test_a_connection_of_the_core_s_own_is_kept_while_it_is_open_and_the_pool_there(kind):
-    """Not one that is set up, or that the pool gave up; nor a stranger's, which may hold the pool."""
+def test_a_connection_of_the_core_s_own_is_kept_while_it_is_idle_and_the_pool_there(kind):
+    """Not one that is in use, or that the pool gave up; nor a stranger's, which may hold the pool."""
 
     class Strangers:
         pass
@@ -156,7 +156,12 @@ def test_a_connection_of_the_core_s_own_is_kept_while_it_is_open_and_the_pool_th
     assert connection.kept is None
     slots.connecting(connection, None, 1.0)
     slots.opened(connection, "1.1", 1.0)
+    assert connection.kept is None
+    slots.idled(connection, 1.0)
     assert connection.kept is inner
+    slots.used(connection, 1.0)
+    assert connection.kept is None
+    slots.idled(connection, 1.0)
     slots.detached(connection, 1.0)
     assert connection.kept is None
     connection.kept, connection.in_pool = inner, True
@@ -168,6 +173,7 @@ def test_a_connection_of_the_core_s_own_is_kept_while_it_is_open_and_the_pool_th
     assert pool.create_connection(ORIGIN) is stranger
     other.pool.slots.connecting(other.reserved, None, 1.0)
     other.pool.slots.opened(other.reserved, "1.1", 1.0)
+    other.pool.slots.idled(other.reserved, 1.0)
     assert (other.reserved.kept, other.reserved.probe()) == (None, stranger)
 
 

@@ -389,6 +389,26 @@ def test_a_connection_collected_while_it_connects_is_dropped():
     ]
 
 
+@pytest.mark.parametrize(
+    ("shut", "unread", "reason"),
+    [
+        (False, None, c.DROPPED),
+        (False, True, c.DROPPED),
+        (True, None, c.DROPPED),
+        (True, True, c.RESPONSE_UNREAD),
+        (True, False, c.CONNECTION_CLOSE),
+    ],
+)
+def test_a_stream_that_is_collected_closes_its_connection_for_what_is_known(shut, unread, reason):
+    """Whoever holds it: nothing else will tell of it."""
+    ledger = Ledger()
+    connection = ledger.hold(1.0)[1]
+    connection.socket_closed_at, connection.unread = 2.0 if shut else None, unread
+    ledger.facts()
+    ledger.pool.slots.dropped(connection, 3.0)
+    assert [fact[3] for fact in ledger.facts() if fact[0] == "ConnectionClosed"] == [reason]
+
+
 def test_an_open_connection_that_is_collected_gives_its_slot_back_and_stays_open():
     """Its socket may live on; no slot is freed twice."""
     ledger = Ledger()
@@ -510,7 +530,7 @@ def test_the_pool_says_which_connections_it_has_given_up():
 
 
 def kept(ledger, at, *, own=True, given_up=False):
-    """Open a connection of httpcore's own, or of a stranger's; give it."""
+    """Make an idle connection of httpcore's own, or of a stranger's; give it."""
     connection = ledger.reserve(at)
     assert (connection.own, ledger.pool.losses.kept()) == (False, None)
     connection.own = own
@@ -518,6 +538,7 @@ def kept(ledger, at, *, own=True, given_up=False):
     if given_up:
         ledger.pool.slots.detached(connection, at)
     ledger.pool.slots.opened(connection, "1.1", at)
+    ledger.pool.slots.idled(connection, at)
     return connection
 
 

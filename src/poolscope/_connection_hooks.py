@@ -137,7 +137,8 @@ class AsyncConnectionHook(_Connection):
     async def _closing(self, inner: Any) -> None:
         self._close(inner)
         try:
-            await self._close_below(inner)
+            if inner is not None:  # else it is being collected, and its socket with it
+                await self._close_below(inner)
         finally:
             self._closed()
 
@@ -175,6 +176,7 @@ class ConnectionHook(_Connection):
     def _closing(self, inner: Any) -> None:
         self._close(inner)
         try:
-            self._close_below(inner)
+            if inner is not None:  # else it is being collected, and its socket with it
+                self._close_below(inner)
         finally:
             self._closed()

@@ -162,8 +162,9 @@ def missing_names(pool: Any) -> list[str]:
 def watch(pool: Any, observer: Observer, flavour: Any, *, asynchronous: bool) -> None:
     """Put our hook on the pool.
 
-    The pool's open connections are kept as long as it is there: before the garbage collector runs the finalizers of
-    what it found, it clears all weak references to that, and one that closes a client has need of its hooks.
+    The pool's idle connections are kept as long as it is there: before the garbage collector runs the finalizers of
+    what it found, it clears all weak references to that, and one that uses or closes a client has need of its hooks.
+    Not those in use: a connection may remember an exception, whose traceback leads back to the pool.
     """
     Seam(observer, pool, flavour, asynchronous=asynchronous)
     finalize(pool, observer.pool.slots.release).atexit = False

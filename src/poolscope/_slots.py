@@ -142,7 +142,6 @@ class Slots:
         connection.opened_at = now
         connection.protocol = protocol
         connection.connector = None
-        connection.kept = connection.probe() if connection.own and connection.in_pool else None
         tally.opened += 1
         tally.created(seconds, "")
         tally.protocols.add(protocol)
@@ -158,6 +157,7 @@ class Slots:
         connection.idle_at = now
         connection.plain = connection.in_pool and not connection.offered and connection.protocol == "1.1"
         connection.engaged = None
+        connection.kept = connection.probe() if connection.own and connection.in_pool else None
         self.guests.pop(connection, None)
         if connection.in_pool:
             self._vacate(connection, now)
@@ -171,6 +171,7 @@ class Slots:
             return
         connection.state = state
         connection.plain = False
+        connection.kept = None
         if connection.in_pool:
             self.in_use += 1
             connection.busy_at = now
@@ -208,6 +209,12 @@ class Slots:
             self.closed(connection, connection.closing, now)
         elif not connection.holders:
             self.closed(connection, c.FAILED, now)
+
+    def dropped(self, connection: Connection, now: float) -> None:
+        """Note that the stream was collected. Where its socket was closed before, what came to its end is known."""
+        known = None if connection.socket_closed_at is None else connection.unread
+        reason = c.DROPPED if known is None else (c.RESPONSE_UNREAD if known else c.CONNECTION_CLOSE)
+        self.closed(connection, reason, now)
 
     def broke(self, connection: Connection, checkout: Checkout, error_type: str, reason: str, now: float) -> None:
         """Note that a request failed on the connection before it had a response."""

@@ -27,8 +27,8 @@ _HTTP2_PREFACE = b"PRI * HTTP/2"
 class _Stream(Hook):
     """The parts of a stream's hook that have no colour. closes: the name of its closing method.
 
-    to_origin: what is written goes to the origin, not to a proxy on the way. superseded: TLS took the socket over, or
-    it was closed, and what becomes of the stream says nothing of the connection.
+    to_origin: what is written goes to the origin, not to a proxy on the way. superseded: TLS took the socket over, and
+    what becomes of the stream says nothing of the connection.
     """
 
     closes: ClassVar[str]
@@ -63,7 +63,7 @@ class _Stream(Hook):
 
     def __del__(self) -> None:
         if not sys.is_finalizing() and not getattr(self, "superseded", True):
-            self._observer.defer(self._observer.pool.slots.closed, self._connection, c.DROPPED)
+            self._observer.defer(self._observer.pool.slots.dropped, self._connection)
 
     def get_extra_info(self, info: str) -> Any:
         """Ask the stream."""
@@ -124,7 +124,6 @@ class _Stream(Hook):
 
     def _closed(self) -> None:
         if not self.superseded:
-            self.superseded = True
             self._observer.socket_closed(self._connection, sys.exception())
 
 
@@ -150,7 +149,8 @@ class AsyncStreamHook(_Stream):
 
     async def _closing(self, stream: Any) -> None:
         try:
-            await self._close_below(stream)
+            if stream is not None:  # else it is being collected, and its socket with it
+                await self._close_below(stream)
         finally:
             self._closed()
 
@@ -177,6 +177,7 @@ class StreamHook(_Stream):
 
     def _closing(self, stream: Any) -> None:
         try:
-            self._close_below(stream)
+            if stream is not None:  # else it is being collected, and its socket with it
+                self._close_below(stream)
         finally:
             self._closed()
