@@ -157,6 +157,11 @@ def test_a_connection_of_the_core_s_own_is_kept_while_it_is_idle_and_the_pool_th
     slots.connecting(connection, None, 1.0)
     slots.opened(connection, "1.1", 1.0)
     assert connection.kept is None
+    connection.protocol = "2"
+    slots.idled(connection, 1.0)
+    assert connection.kept is None, "it may remember an exception"
+    slots.used(connection, 1.0)
+    connection.protocol = "1.1"
     slots.idled(connection, 1.0)
     assert connection.kept is inner
     slots.used(connection, 1.0)

@@ -124,7 +124,7 @@ class Connection:
     """One slot of the pool, and the socket it comes to have.
 
     probe: gives the pool's object for it, None once that was collected. own: that may be held (`_seams.watch`), and
-    kept: is so while the connection is idle. stream: gives the stream of its socket, None once that was collected.
+    kept: is so while the connection is `plain`. stream: gives the stream of its socket, None once that was collected.
     in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to, undecided.
     connector: the request that it connects for. upgraded: it speaks another protocol now.
     plain: it is idle, and a plain request may have it. engaged: the plain request that the state machine took in here.

@@ -164,7 +164,7 @@ def watch(pool: Any, observer: Observer, flavour: Any, *, asynchronous: bool) ->
 
     The pool's idle connections are kept as long as it is there: before the garbage collector runs the finalizers of
     what it found, it clears all weak references to that, and one that uses or closes a client has need of its hooks.
-    Not those in use: a connection may remember an exception, whose traceback leads back to the pool.
+    Not those in use, nor HTTP/2's: they may remember an exception, whose traceback leads back to the pool.
     """
     Seam(observer, pool, flavour, asynchronous=asynchronous)
     finalize(pool, observer.pool.slots.release).atexit = False

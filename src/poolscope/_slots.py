@@ -157,7 +157,7 @@ class Slots:
         connection.idle_at = now
         connection.plain = connection.in_pool and not connection.offered and connection.protocol == "1.1"
         connection.engaged = None
-        connection.kept = connection.probe() if connection.own and connection.in_pool else None
+        connection.kept = connection.probe() if connection.own and connection.plain else None
         self.guests.pop(connection, None)
         if connection.in_pool:
             self._vacate(connection, now)
