@@ -210,3 +210,17 @@ async def cancelled_everywhere(driver, url):
 
     for first in range(12):
         await together(*[partial(impatient, first + n) for n in range(10)])
+
+
+def drive(kit, client, *urls):
+    """Get these URLs one after the other, then close the client; give the status codes."""
+
+    async def main():
+        codes = []
+        for url in urls:
+            response = client.get(url) if kit.colour == "sync" else await client.get(url)
+            codes.append(response.status_code)
+        client.close() if kit.colour == "sync" else await client.aclose()
+        return codes
+
+    return anyio.run(main, backend=kit.backend)

@@ -7,24 +7,10 @@ import weakref
 import anyio
 import pytest
 
-from driving import kits
+from driving import drive, kits
 from harness import HttpProxy, Server
 from poolscope import PrometheusSink, instrument, uninstrument
 from poolscope import _contract as c
-
-
-def drive(kit, client, *urls):
-    """Get these URLs one after the other, then close the client; give the status codes."""
-
-    async def main():
-        codes = []
-        for url in urls:
-            response = client.get(url) if kit.colour == "sync" else await client.get(url)
-            codes.append(response.status_code)
-        client.close() if kit.colour == "sync" else await client.aclose()
-        return codes
-
-    return anyio.run(main, backend=kit.backend)
 
 
 @kits()

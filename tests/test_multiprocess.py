@@ -146,12 +146,31 @@ def alone(code: str, **variables) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=50, env=environment, check=False)
 
 
+EXPOSE = """
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+print(generate_latest(registry).decode())
+"""
+
+
+def exposed_after(code: str, directory) -> Exposition:
+    """Run some code that speaks to a server at URL; give what its files say at its end, which has to balance."""
+    with Server() as server:
+        code = (code + EXPOSE).replace("URL", repr(server.url()))
+        done = alone(code, PROMETHEUS_MULTIPROC_DIR=str(directory))
+    assert done.stderr == ""
+    seen = Exposition(done.stdout)
+    assert imbalances(seen) == []
+    return seen
+
+
 def test_two_registries_share_the_files_of_a_process(directory):
     """What two sinks count is counted once each: they do not write over each other."""
     code = """
 import httpx
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 from poolscope import InstrumentedSyncTransport, PrometheusSink
 registries = [CollectorRegistry(), CollectorRegistry()]
 clients = [
@@ -163,15 +182,8 @@ for client in clients * 3:
 for client in clients:
     client.close()
 assert [generate_latest(registry) for registry in registries] == [b"", b""]  # the files alone are exposed
-registry = CollectorRegistry()
-MultiProcessCollector(registry)
-print(generate_latest(registry).decode())
 """
-    with Server() as server:
-        done = alone(code.replace("URL", repr(server.url())), PROMETHEUS_MULTIPROC_DIR=str(directory))
-    assert done.stderr == ""
-    seen = Exposition(done.stdout)
-    assert imbalances(seen) == []
+    seen = exposed_after(code, directory)
     assert seen(c.CHECKOUTS, pool_name="a") == 6
     assert (seen(c.POOLS_OPENED, pool_name="a"), seen(c.POOLS, pool_name="a")) == (2, 0)
 
@@ -180,8 +192,6 @@ def test_workers_that_inherit_a_pool_balance_with_their_parent(directory):
     """A request before the fork, as a preloaded application sends it: what the parent opened no worker closes."""
     code = """
 import os, time, httpx
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
 from poolscope import InstrumentedSyncTransport, PrometheusSink
 limits = httpx.Limits(keepalive_expiry=0.1)
 client = httpx.Client(transport=InstrumentedSyncTransport(name="a", sinks=[PrometheusSink()], limits=limits))
@@ -194,15 +204,8 @@ for _ in range(3):
         client.get(URL), client.get(URL), streamed.close(), client.close()
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
-registry = CollectorRegistry()
-MultiProcessCollector(registry)
-print(generate_latest(registry).decode())
 """
-    with Server() as server:
-        done = alone(code.replace("URL", repr(server.url())), PROMETHEUS_MULTIPROC_DIR=str(directory))
-    assert done.stderr == ""
-    seen = Exposition(done.stdout)
-    assert imbalances(seen) == []
+    seen = exposed_after(code, directory)
     assert (seen(c.CHECKOUTS), seen(c.OPENED), seen(c.OPEN_CONNECTIONS), seen(c.CHECKED_OUT)) == (8, 5, 2, 1)
     assert all(sample.value >= 0 for sample in seen.samples)
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from driving import kits
+from driving import drive, kits
 from harness import Server, refused_port
 from observing import imbalances, scrape
 from poolscope import InstrumentedSyncTransport, PrometheusSink, instrument, uninstrument
@@ -145,15 +145,10 @@ def test_what_a_retry_leaves_unread_closes_its_connection_for_that(kit):
             await (await super().handle_async_request(request)).aclose()
             return await super().handle_async_request(request)
 
+    client = kit.client_class(transport=Impatient())
     with Server() as server:
-
-        async def main():
-            driver = instrumented(kit, kit.client_class(transport=Impatient()))
-            for _ in range(2):
-                await driver.get(server.url())
-            await driver.close_client()
-
-        anyio.run(main, backend=kit.backend)
+        instrumented(kit, client)
+        assert drive(kit, client, *[server.url()] * 2) == [200] * 2
     assert kit.scrape().reasons() == {c.RESPONSE_UNREAD: 2, c.POOL_CLOSED: 1}
 
 
@@ -177,15 +172,10 @@ def test_an_answer_from_a_cache_is_no_use_of_a_connection(kit):
                 self.known = await (await super().handle_async_request(request)).aread()
             return self._hit()
 
+    client = kit.client_class(transport=Caching())
     with Server() as server:
-
-        async def main():
-            driver = instrumented(kit, kit.client_class(transport=Caching()))
-            for _ in range(3):
-                await driver.get(server.url())
-            await driver.close_client()
-
-        anyio.run(main, backend=kit.backend)
+        instrumented(kit, client)
+        assert drive(kit, client, *[server.url()] * 3) == [200] * 3
     seen = kit.scrape()
     assert (seen(c.CHECKOUTS), seen(c.ACQUISITIONS), seen(c.REQUEST_DURATION, "_count")) == (1, 1, 3)
     assert seen(c.PENDING) == seen(c.IN_USE) == seen(c.CHECKED_OUT) == 0
