@@ -53,7 +53,7 @@ def creation():
         "Connections an instance opens a second, and three times its service's average of the past hour, dashed. Healthy stays below; a spike with equal traffic is keep-alive that broke.",
         "ops",
         Query(opened, "{{job}} {{" + q.POOL + "}}"),
-        Query(q.usual_creation(q.FLEET_LABELS), "line of {{job}} {{" + q.POOL + "}}"),
+        Query(q.usual_creation(), "line of {{job}} {{" + q.POOL + "}}"),
         line=(S.creation_per_second, ORANGE),
         fill=0,
     )

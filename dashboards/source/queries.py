@@ -1,9 +1,9 @@
 """The dashboards' PromQL, from the contract's names: every selector carries the variables."""
 
 from poolscope import _contract as c
-from poolscope.alerts import recording
-from poolscope.alerts.promql import FLEET, POOL, Selectors, bucket, number, per_pool
-from poolscope.alerts.settings import Settings, duration
+from poolscope.alerts import expressions, recording
+from poolscope.alerts.promql import FLEET, POOL, Selectors, bucket, number
+from poolscope.alerts.settings import Settings
 
 RATE = "$__rate_interval"
 TARGET = 'job=~"$job", instance=~"$instance"'
@@ -73,12 +73,9 @@ def top(n: int, expr: str) -> str:
     return f"({expr}) and topk({n}, max_over_time(({expr})[$__range:1m] @ end()))"
 
 
-def usual_creation(by: str) -> str:
-    """Give what the alert calls usual, times its factor: what an instance opened a second, while it lived."""
-    window, before = duration(S.creation_usual_window), f"offset {duration(S.creation_usual_offset)}"
-    opened = f"sum by ({by}) (increase({series(c.OPENED)}[{window}] {before}))"
-    lived = f"sum_over_time((count by ({by}) ({per_pool(c.MAX, series(c.MAX))}))[{window}:1m] {before})"
-    return f"{number(S.creation_times_usual)} * {opened} / (60 * {lived})"
+def usual_creation() -> str:
+    """Give what the alert calls usual, times its factor."""
+    return f"{number(S.creation_times_usual)} * {expressions.usual_creation(recording.DASHBOARD, S)}"
 
 
 FLEET_LABELS = ", ".join(FLEET)

@@ -15,9 +15,8 @@ from poolscope.alerts.promql import FLEET, INSTANCE, Selectors, bucket, number, 
 from poolscope.alerts.settings import Settings, duration
 
 
-def _increase(select: Selectors, metric: c.Metric, window: float, *matchers: str, suffix: str = "") -> str:
-    inner = f"increase({select.series(metric, *matchers, suffix=suffix, window=window)})"
-    return per_pool(metric, inner, *(["le"] if suffix == "_bucket" else []))
+def _increase(select: Selectors, metric: c.Metric, window: float, *matchers: str) -> str:
+    return per_pool(metric, f"increase({select.series(metric, *matchers, window=window)})")
 
 
 def _gained(select: Selectors, metric: c.Metric, window: float, *matchers: str, suffix: str = "") -> str:
@@ -45,6 +44,10 @@ def _all(*conditions: str) -> str:
     return "\nand\n".join(conditions)
 
 
+def _there_before(select: Selectors, seconds: float) -> str:
+    return f"sum without (pid) ({select.series(c.MAX, offset=seconds)})"
+
+
 def _fresh(select: Selectors, s: Settings) -> str:
     """Ask for a recent sample: where a process's end is not marked, its last ones stand for five minutes more."""
     return f"sum without (pid) (present_over_time({select.series(c.MAX, window=s.fresh_window)}))"
@@ -68,35 +71,40 @@ def checkouts_slow(select: Selectors, s: Settings) -> str:
     return f"((\n{slow}\n) >= {number(s.slow_count)})\n/ {ended}\n> {number(s.slow_ratio)}"
 
 
+_FLEET = ", ".join(FLEET)
+
+
 def _usual(select: Selectors, metric: c.Metric, s: Settings) -> str:
-    return f"rate({select.series(metric, window=s.creation_usual_window, offset=s.creation_usual_offset)})"
+    series = select.series(metric, window=s.creation_usual_window, offset=s.creation_usual_offset)
+    return f"sum by ({_FLEET}) (rate({series}))"
 
 
-def creation_spike(select: Selectors, s: Settings) -> str:
-    """Find more connections than a floor, than usual, and than usual for the traffic, in no new process.
+def usual_creation(select: Selectors, s: Settings) -> str:
+    """Give what an instance of each service usually opens a second.
 
-    Usual is what all instances opened in the hour, by the mean number of them that were there: an average of their
+    That is what all instances opened in the hour, by the mean number of them that were there: an average of their
     rates would count one that lived for five minutes of the hour as a whole one that opened little.
     """
-    fleet = ", ".join(FLEET)
-    to_fleet = f"on ({fleet}) group_left ()"
-    now = per_pool(c.OPENED, f"rate({select.series(c.OPENED, window=s.creation_window)})")
-    checkouts = per_pool(c.CHECKOUTS, f"rate({select.series(c.CHECKOUTS, window=s.creation_window)})")
-    opened_before = f"sum by ({fleet}) ({_usual(select, c.OPENED, s)})"
-    checkouts_before = f"sum by ({fleet}) ({_usual(select, c.CHECKOUTS, s)})"
-    instances = f"count by ({fleet}) (sum without (pid) ({select.series(c.MAX)}))"
+    instances = f"count by ({_FLEET}) (sum without (pid) ({select.series(c.MAX)}))"
     over = f"[{duration(s.creation_usual_window)}:{duration(s.creation_usual_step)}]"
     looks = number(s.creation_usual_window / s.creation_usual_step)
     there = f"sum_over_time(({instances}){over} offset {duration(s.creation_usual_offset)}) / {looks}"
-    there_before = f"sum without (pid) ({select.series(c.MAX, offset=s.creation_age)})"
+    return f"{_usual(select, c.OPENED, s)}\n/ ({there})"
+
+
+def creation_spike(select: Selectors, s: Settings) -> str:
+    """Find more connections than a floor, than usual, and than usual for the traffic, in no new process."""
+    to_fleet = f"on ({_FLEET}) group_left ()"
+    now = per_pool(c.OPENED, f"rate({select.series(c.OPENED, window=s.creation_window)})")
+    checkouts = per_pool(c.CHECKOUTS, f"rate({select.series(c.CHECKOUTS, window=s.creation_window)})")
     restarted = per_pool(c.CHECKOUTS, f"resets({select.series(c.CHECKOUTS, window=s.creation_age)})")
     return (
         _all(
             f"{now} > {number(s.creation_per_second)}",
-            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * {opened_before}\n/ ({there}))",
+            f"{now}\n> {to_fleet}\n({number(s.creation_times_usual)} * {usual_creation(select, s)})",
             f"({now}\n/ {checkouts})\n> {to_fleet}\n({number(s.creation_times_usual_per_checkout)} * "
-            f"{opened_before}\n/ {checkouts_before})",
-            there_before,
+            f"{_usual(select, c.OPENED, s)}\n/ {_usual(select, c.CHECKOUTS, s)})",
+            _there_before(select, s.creation_age),
         )
         + f"\nunless\n{restarted} > 0"
     )
@@ -115,7 +123,7 @@ def stalled(select: Selectors, s: Settings) -> str:
         f"{waiting} > 0",
         f"min_over_time(({waiting}){over}) > 0",
         f"increase(({handed_out}){over}) == 0",
-        f"sum without (pid) ({select.series(c.MAX, offset=s.stalled_window)})",
+        _there_before(select, s.stalled_window),
         _fresh(select, s),
     )
 
