@@ -3,10 +3,10 @@
 from types import SimpleNamespace
 
 from poolscope._contract import POOL_UNCLOSED
-from poolscope._events import EVENTS
 from poolscope._pool import Pool
 from poolscope._reading import read
 from poolscope._records import Checkout
+from poolscope.events import EVENTS
 
 
 class Ledger:

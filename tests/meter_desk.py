@@ -10,7 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from ledger import Ledger
 from poolscope import OpenTelemetrySink
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._observer import Observer
 from poolscope.sinks import _providers, opentelemetry
 

@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from ledger import key
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._reading import Reading
 from poolscope.sinks import _multiprocess
 from poolscope.sinks._multiprocess import MultiprocessMetrics

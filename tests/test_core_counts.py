@@ -386,7 +386,7 @@ def test_a_frame_without_a_module_is_called_default():
 
 def test_a_journal_tells_whoever_asked_and_nobody_else():
     """Each that asked for the type, in the order of asking, until it asks no more."""
-    from poolscope import _events as e
+    from poolscope import events as e
 
     journal = Journal("pool")
     assert set(journal.wanted) == set(e.EVENTS)

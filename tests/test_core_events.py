@@ -13,7 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from ledger import Ledger
 from poolscope import LoggingSink
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._reading import Reading, read
 from poolscope._tally import Histogram
 from poolscope.sinks._book import Book

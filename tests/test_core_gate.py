@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from ledger import target
-from poolscope import _events as e
 from poolscope import _locks
+from poolscope import events as e
 from poolscope._gate import Gate
 from poolscope._locks import is_mine, new_lock
 from poolscope._pool import Pool

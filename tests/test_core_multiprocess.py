@@ -9,7 +9,7 @@ from ledger import Ledger, key
 from multiprocess_desk import Pool, attached, metrics, mode
 from poolscope import PrometheusSink
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._observer import Observer
 from poolscope.sinks import _multiprocess
 from poolscope.sinks._multiprocess import MultiprocessMetrics

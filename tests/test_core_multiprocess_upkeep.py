@@ -8,7 +8,7 @@ from prometheus_client import values
 from ledger import key
 from multiprocess_desk import Pool, attached, metrics, mode
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope.sinks import _multiprocess
 from poolscope.sinks._multiprocess import MultiprocessMetrics
 from poolscope.sinks.prometheus import child_exit

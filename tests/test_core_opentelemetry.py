@@ -14,7 +14,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from meter_desk import HERE, WAITED, WHERE, Desk, clock, count_of, desk, exported, points_of, provider_of
 from poolscope import OpenTelemetrySink
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._records import Checkout
 
 __all__ = ["clock", "desk"]

@@ -15,7 +15,7 @@ from exposing import reader_in
 from ledger import Ledger
 from poolscope import OpenTelemetrySink, PrometheusSink
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._observer import Observer
 from poolscope._reading import Reading
 from poolscope._tally import Histogram

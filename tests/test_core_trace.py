@@ -11,7 +11,7 @@ from opentelemetry.trace import StatusCode
 from ledger import Ledger
 from poolscope import _contract as c
 from poolscope.sinks import _trace
-from tracing_desk import EPOCH, WHERE, Sdk, clock, made, sdk
+from tracing_desk import EPOCH, URL, WHERE, Sdk, SlowClock, clock, made, sdk
 
 __all__ = ["clock", "sdk"]
 
@@ -78,6 +78,18 @@ def test_a_wait_begins_with_its_trace_at_the_earliest(sdk, clock):
     one._wait(checkout, 6.0)
     one._wait(checkout, 4.0)
     assert [times for _, times, _ in sdk.spans] == [(5.0, 6.0), (5.0, 5.0)]
+
+
+def test_a_wait_does_not_end_after_now(sdk, clock, monkeypatch):
+    """Nor where a second goes by whenever a clock is read, as for a thread that is set aside between two."""
+    one, checkout = made(sdk, clock)
+    monkeypatch.setattr(_trace, "time", SlowClock(clock))
+    one.begin(SimpleNamespace(url=URL))
+    checkout.queued = True
+    clock.now += 2.0
+    one._wait(checkout, clock.now)
+    [(_, (start, end), _)] = sdk.spans
+    assert 2.0 <= start < end <= clock.now
 
 
 def test_what_was_put_back_or_not_held_ends_no_wait(sdk, clock):

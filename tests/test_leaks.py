@@ -316,9 +316,9 @@ def test_a_client_that_leaves_nothing_open_is_no_leak(ending):
 @kits(flavours=["httpx"], colours=["asyncio"])
 def test_ten_thousand_places_are_not_all_remembered(kit, caplog):
     """Of the places after the thousandth nothing is told, and all leaks are counted."""
-    from poolscope._events import Leaked
     from poolscope._records import Checkout
     from poolscope.diagnosis._losses_log import LossesLog
+    from poolscope.events import Leaked
 
     log = LossesLog()
     handler = log.attach(None)[Leaked]

@@ -14,8 +14,8 @@ import pytest
 from driving import cancelled_everywhere, kits, reached, together
 from harness import H2Server, HttpProxy, Server, client_context, server_context, stranger_context
 from poolscope import _contract as c
-from poolscope import _events as e
 from poolscope import _losses
+from poolscope import events as e
 from sinks.everything import lose_a_slot
 from sinks.everything import script as by_path
 from transparency.colours import FLAVOURS

@@ -17,7 +17,7 @@ from harness import Server, refused_port
 from observing import imbalances
 from poolscope import InstrumentedSyncTransport, LoggingSink, ObservedPool, OpenTelemetrySink, PrometheusSink
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 
 LATE_SETUP = """
     import httpx, sys

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from harness import Server
 from observing import imbalances, scrape
 from poolscope import InstrumentedSyncTransport, PrometheusSink
-from poolscope import _events as e
+from poolscope import events as e
 from sinks.everything import EXPECTED, story
 
 

@@ -16,7 +16,7 @@ BUILDERS = ("dashboards/source", "docs/source")
 
 # From the bottom up. A module imports from rows below its own alone; what lies in a package counts as the package.
 LAYERS = [
-    {"_contract", "_events", "_flavour", "_hooks", "_locks", "_transitions", "_tracing"},
+    {"_contract", "_flavour", "events", "_hooks", "_locks", "_transitions", "_tracing"},
     {"_origins", "_names", "_tally", "_phases", "alerts"},
     {"_journal", "_records", "_tallies"},
     {"_owner", "_seen", "_slots"},

@@ -21,7 +21,7 @@ from harness import Server, refused_port
 from observing import imbalances, scrape
 from poolscope import InstrumentedSyncTransport, PrometheusSink, instrument, uninstrument
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 
 ASKED = "http://asked.test/"
 

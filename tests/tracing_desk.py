@@ -32,6 +32,21 @@ class Clock:
         return EPOCH * 10**9 + int(self.now * 1e9)
 
 
+class SlowClock:
+    """The same seconds, of which one goes by with each look."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def monotonic(self):
+        self.clock.now += 1.0
+        return self.clock.monotonic()
+
+    def time_ns(self):
+        self.clock.now += 1.0
+        return self.clock.time_ns()
+
+
 @pytest.fixture
 def clock(monkeypatch):
     made = Clock()

@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from poolscope import _events as e
+from poolscope import events as e
 
 _HEAD = f"""# Events
 
-What a sink can ask for: `from poolscope._events import Acquired`. This page is made from the classes
+What a sink can ask for: `from poolscope.events import Acquired`. This page is made from the classes
 (`python -m docs.source`).
 
 Every event carries `pool` (its name), `address` and `port` (the origin as the metrics label it, empty where none

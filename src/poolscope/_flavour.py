@@ -4,13 +4,42 @@ The flavour is decided by where a class was defined, never by the import's name:
 `import httpx` give httpx2.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from ssl import SSLContext
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, TypedDict
 
 _CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
 NAMES = frozenset(_CORES)
+
+
+class Limits(Protocol):
+    """The shape of both flavours' `Limits`."""
+
+    @property
+    def max_connections(self) -> int | None: ...
+    @property
+    def max_keepalive_connections(self) -> int | None: ...
+    @property
+    def keepalive_expiry(self) -> float | None: ...
+
+
+class TransportOptions(TypedDict, total=False):
+    """What both flavours' own transports take, for type checkers. A run asks the signature of the installed one."""
+
+    verify: SSLContext | str | bool
+    cert: str | tuple[str, str] | tuple[str, str, str] | None
+    trust_env: bool
+    http1: bool
+    http2: bool
+    limits: Limits
+    proxy: Any
+    uds: str | None
+    local_address: str | None
+    retries: int
+    socket_options: Iterable[Any] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._locks import collecting, is_mine, new_lock
 from poolscope._pool import Pool
 from poolscope._records import Checkout

@@ -6,8 +6,8 @@ A fact is posted under the pool's lock, so posting may only append; it is delive
 from collections.abc import Callable
 from typing import Any
 
-from poolscope._events import EVENTS, Event
 from poolscope._tally import OriginTally
+from poolscope.events import EVENTS, Event
 
 
 class Journal:

@@ -11,7 +11,7 @@ A slot whose response was collected unclosed is a leak (*abandoned*), not an orp
 from collections.abc import Callable, Collection, Iterator
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._journal import Journal
 from poolscope._phases import phase_of
 from poolscope._records import Checkout, Connection

@@ -5,7 +5,7 @@ taken in by `engage`, or counted by `fold` when they ended; until then only `che
 """
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._journal import Journal
 from poolscope._losses import Losses
 from poolscope._plain import count

@@ -25,6 +25,9 @@ from poolscope.diagnosis._losses_log import LossesLog
 from poolscope.diagnosis._watch import Options, Watch
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from poolscope._flavour import TransportOptions
     from poolscope.diagnosis._findings import Finding
 
 logger = logging.getLogger("poolscope")
@@ -54,7 +57,7 @@ class Setup:
         call_sites: bool = False,
         held_too_long_seconds: float | None = None,
         reclaim: bool = False,
-        **options: Any,
+        **options: "Unpack[TransportOptions]",
     ) -> None:
         """Instrument a new transport, made with `options`, or the given one.
 
@@ -84,7 +87,7 @@ class Setup:
             self._observer = self._observe(name, checked, asked)
         self._owner: Owner | None = self._observer.own()
 
-    def _wrapped(self, transport: Any, options: dict[str, Any]) -> Any:
+    def _wrapped(self, transport: Any, options: "TransportOptions") -> Any:
         kind = type(self).__name__
         takes = inspect.signature(self._default).parameters
         for option in options:

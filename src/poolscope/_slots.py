@@ -9,7 +9,7 @@ Every method is called with the pool's lock held and the current monotonic secon
 from collections.abc import Callable
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._journal import Journal
 from poolscope._records import Checkout, Connection
 from poolscope._tally import OriginTally

@@ -8,7 +8,7 @@ Every step is called with the pool's lock held and the current monotonic second 
 """
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._journal import Journal
 from poolscope._plain import method_label, request_kind, serves
 from poolscope._records import Checkout, Connection

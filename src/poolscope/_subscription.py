@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from poolscope._events import Event
+from poolscope.events import Event
 
 if TYPE_CHECKING:
     from poolscope._reading import Reading

@@ -28,7 +28,7 @@ COPY = PLACE / "copy"
 PAGE = ROOT / "CONTRIBUTING.md"
 RESULT = Path(__file__).with_name("mutants.json")
 REASONS = Path(__file__).with_name("equivalent.json")
-NO_LOGIC = ("__init__.py", "_contract.py", "_events.py", "_diagnose.py", "sinks/__init__.py")
+NO_LOGIC = ("__init__.py", "_contract.py", "_diagnose.py", "sinks/__init__.py")
 """Names, constants and records; what asks the diagnosis, which is no part of the core."""
 EXACT = (*sorted(path.name for path in ROOT.glob("tests/test_core_*.py")), "test_state_machine.py")
 """The tests that ask for exact numbers, without a socket: thousands of mutants a minute."""

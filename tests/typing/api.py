@@ -87,7 +87,7 @@ async def async_transport() -> httpx.AsyncBaseTransport:
 
 async def other_flavour() -> tuple[httpx2.BaseTransport, httpx2.AsyncBaseTransport]:
     """The same two names, of the other base classes."""
-    transport = poolscope.httpx2.InstrumentedTransport(name="billing", sinks=[Own()])
+    transport = poolscope.httpx2.InstrumentedTransport(sinks=[Own()], limits=httpx2.Limits(max_connections=2))
     assert_type(await transport.drain(1), PoolSnapshot)
     async with httpx2.AsyncClient(transport=transport) as client:
         assert_type(instrument(client), httpx2.AsyncClient)
@@ -137,6 +137,9 @@ def verdicts(client: httpx.Client) -> None:
 
 def mistakes(client: httpx.Client) -> None:
     """What a checker must refuse."""
+    InstrumentedTransport(limit=httpx.Limits())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    InstrumentedTransport(limits=100)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    InstrumentedTransport(http2="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     InstrumentedTransport(sinks=[Shapeless()])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     InstrumentedTransport(name=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     OpenTelemetrySink(spans="all")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

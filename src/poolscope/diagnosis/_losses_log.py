@@ -6,7 +6,7 @@ Where no call site was noted, a place is a method and an origin.
 import logging
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._records import Checkout
 from poolscope._subscription import Handlers, ObservedPool
 from poolscope.diagnosis import _places

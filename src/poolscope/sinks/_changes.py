@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._tally import LabelValues
 
 Change = tuple[c.Metric, LabelValues, int]

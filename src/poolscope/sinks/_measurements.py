@@ -7,7 +7,7 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._plain import request_kind
 from poolscope._records import Checkout
 from poolscope._tally import LabelValues

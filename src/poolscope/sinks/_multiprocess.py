@@ -18,11 +18,11 @@ from typing import Any, ClassVar
 from prometheus_client import Counter, Gauge, Histogram, values
 
 from poolscope import _contract as c
-from poolscope._events import EVENTS, Event, PoolClosed, PoolOpened
 from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import LabelValues, Point
+from poolscope.events import EVENTS, Event, PoolClosed, PoolOpened
 from poolscope.sinks._changes import CHANGES, Change
 from poolscope.sinks._measurements import MEASURES
 

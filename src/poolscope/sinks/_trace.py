@@ -63,9 +63,13 @@ class Trace:
         self._waited_seconds = 0.0
 
     def begin(self, request: Any) -> None:
-        """Take the time at which the request enters the pool. request: httpcore's."""
-        self._begun_at = time.monotonic()
+        """Take the time at which the request enters the pool. request: httpcore's.
+
+        The monotonic clock comes second: a thread that is set aside between the two has spans that are early, never
+        such as end after the request's own.
+        """
         self._begun_ns = time.time_ns()
+        self._begun_at = time.monotonic()
         self.epoch = self._begun_ns / 1e9 - self._begun_at
         self._origin = request.url
 

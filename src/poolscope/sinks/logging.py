@@ -5,7 +5,7 @@ Quiet while all is well: connections are DEBUG, pools INFO; failed connects, slo
 
 import logging
 
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._subscription import Handlers, ObservedPool
 
 

@@ -16,12 +16,12 @@ from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Obs
 from opentelemetry.trace import TracerProvider
 
 from poolscope import _contract as c
-from poolscope._events import Event, RequestEnded
 from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._records import Checkout
 from poolscope._subscription import Handlers, ObservedPool, Subscription
 from poolscope._tally import Point
+from poolscope.events import Event, RequestEnded
 from poolscope.sinks import _providers, _rivals
 from poolscope.sinks._book import Book, Cut
 from poolscope.sinks._measurements import MEASURES, NO_TRACE, PlainRecorder, attributes, measured_events

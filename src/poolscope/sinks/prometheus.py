@@ -16,7 +16,7 @@ from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import floatToGoString
 
 from poolscope import _contract as c
-from poolscope import _events as e
+from poolscope import events as e
 from poolscope._locks import new_lock
 from poolscope._reading import Reading
 from poolscope._subscription import Handlers, ObservedPool, Subscription
