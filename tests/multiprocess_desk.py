@@ -71,9 +71,9 @@ def mode(tmp_path, monkeypatch):
 class Pool:
     """A pool that is as the test says; it counts how often it is read, and looked at."""
 
-    def __init__(self, name="pool", *, in_use=0, limits=(4, 2), live=True, owned=True, at_rest=True, origins=()):
+    def __init__(self, name="pool", *, in_use=0, limits=(4, 2), live=True, owned=True, over=True, origins=()):
         self.name, self.in_use, self.limits, self.origins = name, in_use, limits, origins
-        self.live, self.owned, self.at_rest = live, owned, at_rest
+        self.live, self.owned, self.over = live, owned, over
         self.reads = self.looks = 0
         self.last_words = []
         self.feed = None

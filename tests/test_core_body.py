@@ -32,7 +32,7 @@ class Heard(list):
         return self
 
     def __getattr__(self, name):
-        return lambda *facts: self.append((name, *facts))
+        return lambda *facts: self.append((name, *facts)) or ("now" if name == "clock" else None)
 
 
 class Iterator:
@@ -172,7 +172,7 @@ def test_the_body_of_a_plain_request_is_iterated_by_the_streams_own_generator(ki
 @COLOURS
 @pytest.mark.parametrize("exc", [None, OSError("while closing")])
 def test_the_close_of_a_body_ends_its_request(kind, exc):
-    """It is being closed before the stream is, and is over when that is done or failed."""
+    """It is being closed before the stream is, and is over when that is done or failed, as of the second it began."""
     seen = []
 
     def close():
@@ -187,8 +187,9 @@ def test_the_close_of_a_body_ends_its_request(kind, exc):
         assert raised is exc
     else:
         assert exc is None
-    assert seen == [(True, [])]
-    assert heard == [("end", checkout)]
+    assert seen == [(True, [("clock",)])]
+    assert heard == [("clock",), ("end", checkout, "now")]
+    assert checkout.error == ("" if exc is None else "OSError")
     checkout.ended_at = 1.0
 
 

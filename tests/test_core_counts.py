@@ -259,12 +259,14 @@ def test_the_picture_says_who_holds_what_and_who_waits():
     assert (seen.name, seen.max_connections, seen.max_idle_connections) == ("pool", 5, 4)
     assert (seen.keepalive_expiry_seconds, seen.taken_at, seen.unseen) == (7.0, 10.0, 0)
     assert (seen.in_use, seen.active, seen.idle, seen.establishing, seen.waiting) == (3, 2, 2, 1, 2)
-    assert (seen.waiting_seconds, seen.lost, seen.orphaned, seen.at_rest) == ((5.0, 4.0), (), 0, False)
+    assert (seen.waiting_seconds, seen.lost, seen.orphaned) == ((5.0, 4.0), (), 0)
+    assert (seen.running, seen.at_rest) == (len(pool.checkouts), False)
     one, other = seen.held
     assert (one.connection_id, one.address, one.port, one.protocol) == (first.id, "shop", "80", "1.1")
     assert (one.method, one.phase, one.age_seconds) == ("POST", c.STREAMING, 8.0)
     assert (one.place, one.runner, one.trace_id) == ("shop.py:7", "task", "0" * 30 + "ab")
-    assert (other.connection_id, other.port, other.age_seconds, other.trace_id) == (second.id, "81", 7.0, "")
+    assert (other.connection_id, other.age_seconds, other.trace_id) == (second.id, 7.0, "")
+    assert (other.port, second.tally.port) == ("80", "81"), "it is where its request counts"
     assert (other.phase, young.phase) == ("awaiting headers", "requesting")
     assert [tuple(getattr(origin, name) for name in origin.__slots__) for origin in seen.origins] == [
         ("shop", "80", 1, 0, 1, 2, 9.0),
@@ -274,13 +276,17 @@ def test_the_picture_says_who_holds_what_and_who_waits():
 
 
 def test_a_picture_at_rest_and_with_lost_slots():
-    """At rest means that nobody waits and nobody holds; lost ones are counted in its line."""
+    """At rest means that no request is under way, with or without a connection; lost ones are counted in its line."""
     rest = PoolSnapshot("p", None, 1, None, 0, 0, 0, 0, 0, (), ())
     assert (rest.at_rest, str(rest)) == (
         True,
         "pool 'p': 0/unlimited in use (0 active, 0 establishing), 0 idle, 0 waiting",
     )
     ledger = Ledger()
+    alone = ledger.request(1.0, pooled=False)
+    seen = picture(ledger.pool, None, 1.5)
+    assert (seen.running, seen.waiting, seen.held, seen.at_rest) == (1, 0, (), False)
+    ledger.pool.end(alone, False, False, 1.75)
     ledger.pool.losses.kept = lambda: ledger.kept
     ledger.open(1.0)
     ledger.pool.losses.look([], 2.0)
@@ -353,10 +359,14 @@ def test_an_origins_label(scheme, host, port, label):
     assert _origins.label_of(scheme, host, port) == label
 
 
-def test_names_keep_and_fold_past_their_caps():
-    """A hundred that users give, then `_OTHER`; a caller's name is its module and function."""
+def test_names_keep_and_fold_past_their_caps(caplog):
+    """A hundred that users give, then `_OTHER`, said once; a caller's name is its module and function."""
     assert [_names.granted(f"n{n}") for n in range(_names.MAX_NAMES)] == [f"n{n}" for n in range(_names.MAX_NAMES)]
-    assert (_names.granted("one too many"), _names.granted("n5")) == (c.OTHER, "n5")
+    assert caplog.records == []
+    assert [_names.granted(name) for name in ("one too many", "n5", "n1000")] == [c.OTHER, "n5", c.OTHER]
+    assert [record.getMessage() for record in caplog.records] == [
+        "poolscope: pool 'one too many' is called _OTHER in metrics, as are all after it: there are 100 names already"
+    ]
     assert _names.name_of_caller() == f"{__name__}.test_names_keep_and_fold_past_their_caps"
     assert _names.file_of_caller() == __file__
     spaces = [{"__name__": f"m{n}", "call": _names.name_of_caller} for n in range(_names.MAX_CALLERS)]

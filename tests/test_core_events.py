@@ -196,6 +196,16 @@ def test_each_line_of_the_log_says_its_facts(fact, level, line, caplog):
     assert repr(LoggingSink()) == "LoggingSink(logger='poolscope.pool')"
 
 
+def test_a_logging_sink_looks_at_the_pool_now_and_then(caplog):
+    """A thousand requests may time out at once; a picture is a tenth of a second old at most."""
+    pictures = iter(["first", "second"])
+    handlers = LoggingSink().attach(SimpleNamespace(snapshot=lambda: next(pictures)))
+    for at in (0.0, 0.05, 0.1, 0.15):
+        handlers[e.TimedOut](e.TimedOut("p", "shop", "80", at, 1.0, c.UNREAD))
+    said = [record.getMessage().rpartition("(")[2] for record in caplog.records]
+    assert said == ["first)", "first)", "second)", "second)"]
+
+
 def test_a_logging_sink_says_what_it_takes():
     """Zero seconds are fine; what is no number, or negative, or no logger, is told with its value."""
     assert LoggingSink(slow_seconds=0)
@@ -258,8 +268,8 @@ def test_there_is_a_tracer_once_a_program_has_set_one_up(monkeypatch):
 class FakePool:
     """A pool for a book: counts how often it is read."""
 
-    def __init__(self, count, *, owned=True, at_rest=True):
-        self.count, self.owned, self.at_rest, self.reads, self.cuts = count, owned, at_rest, 0, []
+    def __init__(self, count, *, owned=True, over=True):
+        self.count, self.owned, self.over, self.reads, self.cuts = count, owned, over, 0, []
 
     def read(self, then=None):
         self.reads += 1
@@ -276,7 +286,7 @@ def test_a_book_sums_its_pools_and_keeps_what_the_gone_ones_counted():
     """A pool that nobody owns and that is at rest goes, once, and its last count stays."""
     cuts, gone = [], []
     book = Book(lambda pool: lambda: cuts.append(pool), gone.append)
-    here, leaving, busy = FakePool(1), FakePool(10, owned=False), FakePool(100, owned=False, at_rest=False)
+    here, leaving, busy = FakePool(1), FakePool(10, owned=False), FakePool(100, owned=False, over=False)
     for pool in (here, leaving, busy, here):
         book.add(pool)
     assert book.pools == [here, leaving, busy]
@@ -284,7 +294,7 @@ def test_a_book_sums_its_pools_and_keeps_what_the_gone_ones_counted():
     assert (book.pools, gone, cuts) == ([here, busy], [leaving], [here, leaving, busy])
     assert total(book) == 111
     assert (here.reads, leaving.reads) == (2, 1)
-    busy.at_rest = True
+    busy.over = True
     assert total(book) == total(book) == 111
     assert (book.pools, gone) == ([here], [leaving, busy])
     assert total(Book()) == 0

@@ -124,7 +124,16 @@ def test_a_transport_that_is_mounted_at_two_patterns_is_wrapped_once(caplog):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"), [({}, 0), ({"name": "shop"}, 0), ({"name": "bank"}, 1), ({"sinks": []}, 1)]
+    ("options", "told"),
+    [
+        ({}, 0),
+        ({"name": "shop"}, 0),
+        ({"name": "bank"}, 1),
+        ({"sinks": []}, 1),
+        ({"call_sites": True}, 1),
+        ({"held_too_long_seconds": 5}, 1),
+        ({"reclaim": True}, 1),
+    ],
 )
 def test_a_name_and_sinks_for_a_client_that_is_instrumented_are_told_of(options, told, caplog):
     """As the constructor does, once a pool; where somebody passed `transport=`, that stays known."""
@@ -132,7 +141,7 @@ def test_a_name_and_sinks_for_a_client_that_is_instrumented_are_told_of(options,
     client = httpx.Client(transport=given)
     for _ in range(2):
         instrument(client, **options)
-    line = "poolscope: pool 'shop' is instrumented already; the name and sinks given a second time are not used"
+    line = "poolscope: pool 'shop' is instrumented already; a name, sinks or options given again are not used"
     assert [record.getMessage() for record in caplog.records] == [line] * told
     assert (client._transport, given.observer.pool.seen.file) == (given, __file__)
     client.close()

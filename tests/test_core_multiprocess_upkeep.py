@@ -66,7 +66,7 @@ def test_a_pool_that_ended_says_its_last_words_and_is_forgotten(mode, metrics):
     )
     for pool in (over, leaving, unseen):
         pool.owned = pool.live = False
-    leaving.at_rest = False
+    leaving.over = False
     before = [pool.looks for pool in pools]
     over.last_words = [e.ConnectionClosed("pool", "shop", "80", 0.5, 3, c.DROPPED, 4.5, "1.1", False, 7)]
     idle.pass_time(0.5)

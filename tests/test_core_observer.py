@@ -254,19 +254,21 @@ def test_an_opened_connection_is_told_to_whom_it_connects_for(desk):
 
 
 @pytest.mark.parametrize(
-    ("phase", "closing", "exc", "error"),
+    ("phase", "closing", "exc", "error", "by_pool"),
     [
-        (c.STREAMING, False, None, ""),
-        (c.STREAMING, False, OSError(), "OSError"),
-        (c.STREAMING, False, GeneratorExit(), ""),
-        (c.STREAMING, True, OSError(), ""),
-        ("requesting", False, OSError(), ""),
+        (c.STREAMING, False, None, "", ""),
+        (c.STREAMING, False, OSError(), "OSError", ""),
+        (c.STREAMING, False, GeneratorExit(), "", ""),
+        (c.STREAMING, True, OSError(), "", ""),
+        (c.STREAMING, False, OSError(), "", c.POOL_CLOSED),  # an `async with` of the client was left by it
+        ("requesting", False, OSError(), "", ""),
     ],
 )
-def test_a_socket_that_closes_under_a_body_that_is_not_watched_ends_it(desk, phase, closing, exc, error):
+def test_a_socket_that_closes_under_a_body_that_is_not_watched_ends_it(desk, phase, closing, exc, error, by_pool):
     """With what is handled there as its error, but for the end of its own generator; not while it is being closed."""
     connection, _ = armed_connection(desk)
     checkout = desk.guest(1.0, connection)
+    connection.closing = by_pool
     checkout.phase, checkout.closing = phase, closing
     desk.now = 3.0
     desk.observer.socket_closed(connection, exc)
@@ -416,17 +418,17 @@ def test_a_snapshot_says_the_clocks_second_and_the_expiry(desk):
     assert (seen.name, seen.keepalive_expiry_seconds, seen.taken_at) == ("pool", 7.0, 4.0)
 
 
-def test_a_pool_is_at_rest_when_nothing_runs_or_is_open_or_is_left_to_say(desk):
+def test_a_pool_is_over_when_nothing_runs_or_is_open_or_is_left_to_say(desk):
     """A request, a connection, either keeps it from rest."""
-    assert desk.observer.at_rest is True
+    assert desk.observer.over is True
     checkout = desk.enter()
-    assert desk.observer.at_rest is False
+    assert desk.observer.over is False
     desk.observer.end(checkout)
-    assert desk.observer.at_rest is True
+    assert desk.observer.over is True
     connection = desk.idle(0.5)
-    assert desk.observer.at_rest is False
+    assert desk.observer.over is False
     desk.pool.slots.closed(connection, c.FAILED, 1.0)
-    assert desk.observer.at_rest is True
+    assert desk.observer.over is True
 
 
 def test_sinks_are_attached_to_the_observer_itself(desk):
@@ -490,6 +492,39 @@ def test_the_end_of_a_guest_that_somebody_has_shown_out_is_an_end(desk):
     checkout.status = 200
     desk.observer.end(checkout)
     assert desk.pool.ended == [checkout]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_request_ends_when_its_body_began_to_close(desk, plain):
+    """It may wait for the pool's lock in there, while another has its connection already."""
+    connection, _ = armed_connection(desk)
+    checkout = desk.enter()
+    desk.observer.offer(checkout, connection)
+    checkout.status, checkout.protocol = 200, "1.1"
+    if not plain:
+        desk.observer.engage(checkout)
+    desk.now = 9.0
+    desk.observer.end(checkout, 4.0)
+    desk.observer.apply(desk.pool.fold)
+    use, duration = connection.tally.use_time, connection.tally.request_duration["GET", 200, "", "1.1"]
+    assert (checkout.ended_at, use.sum, duration.sum) == (4.0, 4.0 - checkout.offered_at, 4.0 - checkout.started_at)
+
+
+def test_a_request_that_is_sent_twice_at_a_time_has_the_first_connection(desk):
+    """Whose end is whose cannot be told: neither connection counts as lost. Once it is answered, it is sent again."""
+    desk.observer.unanswered = lambda connection: connection is first
+    checkout, first, second = desk.enter(), desk.reserve(1.0), desk.idle(0.5)
+    assert desk.observer.offer(checkout, first) is checkout
+    assert desk.observer.offer(checkout, second) is None
+    assert (checkout.connection, first.stranger, second.stranger, second.offered) == (first, True, True, 0)
+    desk.observer.unanswered = lambda connection: False
+    assert desk.observer.offer(checkout, second) is checkout
+    assert checkout.connection is second
+
+
+def test_nothing_is_unanswered_where_no_pool_says_so(desk):
+    """A request that comes again is one that was sent again."""
+    assert desk.observer.unanswered(desk.idle(0.5)) is False
 
 
 def test_what_is_dropped_before_it_was_served_has_abandoned_its_wait(desk):

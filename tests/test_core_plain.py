@@ -184,6 +184,32 @@ def test_a_look_takes_in_all_that_met_on_a_connection(whose):
     assert ledger.counted(4.0)["checkouts",] == 3
 
 
+def test_a_request_counts_where_it_came_in_and_its_connection_where_it_leads():
+    """A transport between us and the pool may change its URL, when it has been counted already, as one that waits."""
+    ledger = Ledger()
+    connection = ledger.idle(0.0, port=81)
+    request = ledger.guest(1.0, connection)
+    ledger.pool.admit(request)
+    request.status, request.ended_at = 200, 3.0
+    ledger.pool.ended.append(request)
+    ledger.pool.fold(4.0)
+    own, leads = request.tally, connection.tally
+    assert (own.checkouts, own.acquisitions[c.REUSED], own.use_time.sum, own.wait_time.count) == (1, 1, 2.0, 1)
+    assert (leads.checkouts, leads.acquisitions[c.REUSED], leads.use_time.count) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("port", "plain"), [(80, True), (81, False)])
+def test_a_connection_of_another_origin_than_its_request_takes_no_plain_ones(port, plain):
+    """They would count now for the one, now for the other."""
+    ledger = Ledger()
+    request, connection = ledger.hold(1.0, ledger.open(0.0, port=port))
+    assert connection.alias is not plain
+    ledger.pool.end(request, True, False, 2.0)
+    assert (connection.state, connection.plain) == ("idle", plain)
+    ledger.hold(3.0, connection)
+    assert connection.alias is not plain
+
+
 def test_who_writes_has_the_connection_whoever_came_first():
     """The first gave way between the two: it is offered what the other holds, and may be refused yet."""
     ledger = Ledger()

@@ -31,7 +31,7 @@ KINDS = {"counter": "counter", "histogram": "histogram", "updown": "gauge", "gau
 class Read:
     """A pool that gives these points, and keeps who would trace it."""
 
-    owned, at_rest = True, False
+    owned, over = True, False
 
     def __init__(self, numbers=(), histograms=()):
         self.numbers, self.histograms, self.traced = dict(numbers), dict(histograms), []
@@ -218,14 +218,21 @@ def test_pools_keep_exemplars_once_there_is_a_tracer(registry, monkeypatch):
     assert (early.traced, late.traced) == ([noting], [noting, noting])
 
 
-def test_sinks_of_one_registry_are_one(registry):
-    """The first decides what is measured; it says its registry, and that a native collector is in it."""
+def test_sinks_of_one_registry_are_one(registry, caplog):
+    """The first decides what is measured, as a second is told; it says its registry, and that a collector is in it."""
     first, second, other = PrometheusSink(registry), PrometheusSink(registry, opt_in=True), CollectorRegistry()
     assert first._backend is second._backend
     assert second.attach(Read()) == {}
     assert PrometheusSink(other)._backend is not first._backend
     assert registry in _rivals.native_registries
     assert repr(second) == f"PrometheusSink(registry={registry!r})"
+    PrometheusSink(registry, opt_in=True)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"poolscope: {second!r} was made before without opt_in=True, which stays so: give it to the first"
+    ]
+    PrometheusSink(other, opt_in=False)
+    PrometheusSink(CollectorRegistry(), opt_in=True)
+    assert len(caplog.records) == 1
 
 
 def test_a_registry_that_was_emptied_gets_its_collector_again(registry):

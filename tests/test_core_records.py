@@ -23,10 +23,16 @@ def test_a_new_request_waits_and_is_plain():
 
 @pytest.mark.parametrize(
     ("exc", "error", "cancelled"),
-    [(ValueError(), "ValueError", False), (asyncio.CancelledError(), "CancelledError", True)],
+    [
+        (ValueError(), "ValueError", False),
+        (asyncio.CancelledError(), "CancelledError", True),
+        (BaseExceptionGroup("", [asyncio.CancelledError()] * 2), "CancelledError", True),
+        (BaseExceptionGroup("", [BaseExceptionGroup("", [KeyboardInterrupt()])]), "KeyboardInterrupt", True),
+        (ExceptionGroup("", [ValueError()]), "ExceptionGroup", False),
+    ],
 )
 def test_a_request_notes_what_ended_it(exc, error, cancelled):
-    """By the exception's own name; what is no Exception is a cancel."""
+    """By the exception's own name; what is no Exception is a cancel, and a group of these goes by theirs."""
     one = Checkout(target(), "GET", 0.0)
     one.fail(exc)
     assert (one.error, one.cancelled, error_type(exc)) == (error, cancelled, error)

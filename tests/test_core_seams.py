@@ -252,9 +252,11 @@ def one(*, idle=True, expired=False):
 
 
 def test_what_is_closed_while_it_is_used_or_with_the_pool_is_closed_by_the_pool():
-    """Whatever else would hold of it."""
-    pool, seam = seam_of()
+    """Whatever else would hold of it. Where the pool goes on, it made room: another thread had just begun to use it."""
+    pool, seam = seam_of([True], 3, 3)
     connection = seam.observer.reserved
+    assert seam.close_reason(one(idle=False, expired=True), connection) == c.EVICTED
+    connections_of(pool).clear()
     assert seam.close_reason(one(idle=False, expired=True), connection) == c.POOL_CLOSED
     seam.observer.closing_pool = 1
     assert seam.close_reason(one(expired=True), connection) == c.POOL_CLOSED
@@ -310,7 +312,8 @@ def test_how_far_a_response_has_come_is_what_its_parser_says():
     heard = watched(pool)
     heard.reserved.probe = lambda: None
     assert heard.half_read(heard.reserved) is None
-    parser = h11.Connection(h11.CLIENT)
+    assert heard.unanswered(heard.reserved) is False
+    parser, heard.reserved.state = h11.Connection(h11.CLIENT), "active"
     inner = SimpleNamespace(_h11_state=parser)
     outer = SimpleNamespace(_connection=SimpleNamespace(_connection=inner))
     for reached, said in ((b"", False), (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha", True), (b"lf", False)):
@@ -324,8 +327,15 @@ def test_how_far_a_response_has_come_is_what_its_parser_says():
         for probe in (inner, outer):
             heard.reserved.probe = lambda probe=probe: probe
             assert heard.half_read(heard.reserved) is said
-    heard.reserved.probe = lambda: SimpleNamespace(_connection=SimpleNamespace(_h2_state=None))
+            for closed in (True, False):
+                probe.is_closed = lambda closed=closed: closed
+                assert heard.unanswered(heard.reserved) is (not reached and not closed)
+    second = SimpleNamespace(_connection=SimpleNamespace(_h2_state=None), is_closed=lambda: False)
+    heard.reserved.probe = lambda: second
     assert heard.half_read(heard.reserved) is None
+    for state, unanswered in (("reserved", True), ("establishing", True), ("active", False)):
+        heard.reserved.state = state
+        assert heard.unanswered(heard.reserved) is unanswered
 
 
 def test_a_pool_is_found_behind_an_instrumentations_wrapper():

@@ -6,6 +6,7 @@ import logging
 import re
 import threading
 from types import SimpleNamespace
+from typing import get_type_hints
 from weakref import finalize
 
 import httpcore
@@ -23,7 +24,7 @@ MADE = pytest.mark.parametrize(
     ("kind", "default"),
     [(InstrumentedSyncTransport, httpx.HTTPTransport), (InstrumentedTransport, httpx.AsyncHTTPTransport)],
 )
-SECOND_TIME = "poolscope: pool 'shop' is instrumented already; the name and sinks given a second time are not used"
+SECOND_TIME = "poolscope: pool 'shop' is instrumented already; a name, sinks or options given again are not used"
 
 
 class Sink:
@@ -156,6 +157,11 @@ def test_arguments_are_those_of_httpx_and_ours():
     both = "InstrumentedSyncTransport takes a transport or the arguments to make one, got both: verify, http2"
     with refused(TypeError, both):
         InstrumentedSyncTransport(bare(), verify=CONTEXT, http2=False)
+    first = (
+        "InstrumentedSyncTransport takes the transport first, without a name: InstrumentedSyncTransport(transport, ...)"
+    )
+    with refused(TypeError, first):
+        InstrumentedSyncTransport(transport=bare())
     wrong = "InstrumentedSyncTransport takes a transport that is an instance of httpx.BaseTransport, got"
     with refused(TypeError, f"{wrong} httpx.AsyncHTTPTransport"):
         InstrumentedSyncTransport(httpx.AsyncHTTPTransport(verify=CONTEXT))
@@ -173,14 +179,38 @@ def test_sinks_are_objects_with_an_attach_method(sinks):
         InstrumentedSyncTransport(bare(), sinks=sinks)
 
 
+def test_a_transport_whose_default_sink_is_refused_is_not_watched(monkeypatch):
+    """Nor is its pool called by a name: the refusal comes first."""
+    monkeypatch.setattr(setup, "_default_sinks", lambda: 1 / 0)
+    inner = bare()
+    before = set(vars(inner._pool))
+    with pytest.raises(ZeroDivisionError):
+        InstrumentedSyncTransport(inner, name="refused")
+    assert (observer_of(inner._pool), set(vars(inner._pool))) == (None, before)
+
+
+def test_the_annotations_of_a_transport_can_be_read():
+    """By whoever makes one from its signature, as frameworks do that inject what a parameter's type says."""
+    assert get_type_hints(InstrumentedTransport.__init__)["reclaim"] is bool
+
+
 @pytest.mark.parametrize("again", ["transport", "pool"])
 @pytest.mark.parametrize(
     ("options", "told"),
-    [({}, 0), ({"name": "shop"}, 0), ({"name": "other"}, 1), ({"sinks": []}, 1), ({"name": "shop", "sinks": []}, 1)],
+    [
+        ({}, 0),
+        ({"name": "shop"}, 0),
+        ({"name": "other"}, 1),
+        ({"sinks": []}, 1),
+        ({"name": "shop", "sinks": []}, 1),
+        ({"reclaim": True}, 1),
+        ({"reclaim": False, "call_sites": True}, 0),  # as the first
+        ({"held_too_long_seconds": 5.0}, 1),
+    ],
 )
 def test_a_pool_is_instrumented_once(again, options, told, caplog):
     """What is there is shared, and keeps its name; a second one given is told of."""
-    first = InstrumentedSyncTransport(bare(), name="shop", sinks=[])
+    first = InstrumentedSyncTransport(bare(), name="shop", sinks=[], call_sites=True)
     second = InstrumentedSyncTransport(first if again == "transport" else first.wrapped, **options)
     assert (second.wrapped, second.observer, second._owner) == (first.wrapped, first.observer, first._owner)
     assert first.observer.outermost == (id(second) if again == "pool" else 0)

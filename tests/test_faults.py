@@ -1,15 +1,18 @@
 """The faults of httpcore's pool, provoked on real sockets: users must be able to see them in the metrics."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
 import anyio
 import anyio.lowlevel
+import httpx
 import pytest
 
 from driving import cancelled_everywhere, held, holding, kits, reached, together
 from harness import Server
+from poolscope import InstrumentedSyncTransport
 from poolscope import _contract as c
 
 
@@ -187,6 +190,26 @@ def test_the_equations_hold_in_every_scrape_under_load(kit):
         seen = kit.run(story, limits=kit.limits(4, 4))
         assert seen(c.CHECKOUTS) == 400
         assert len(scraped) > 5
+
+
+def test_drain_waits_for_requests_whose_pool_cannot_be_seen():
+    """They wait for no connection and hold none that is known, and are under way all the same."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def handler(request):
+        entered.set()
+        assert go_on.wait(10)
+        return httpx.Response(204)
+
+    transport = InstrumentedSyncTransport(httpx.MockTransport(handler), name="unseen", sinks=[])
+    with httpx.Client(transport=transport) as client, ThreadPoolExecutor() as threads:
+        answer = threads.submit(client.get, "http://shop.invalid/")
+        assert entered.wait(10)
+        left = transport.drain(0.02)
+        assert (left.running, left.at_rest) == (1, False)
+        go_on.set()
+        assert transport.drain(10).at_rest
+        assert answer.result().status_code == 204
 
 
 @kits()

@@ -36,6 +36,35 @@ class Loud(Hook):
         return self.below(self._inner(), word).upper()
 
 
+class Wrapped:
+    """A function of a class, wrapped as wrapt does it: what is bound to an object is another wrapper."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __get__(self, thing, owner=None):
+        bound = Wrapped(self.function.__get__(thing, owner))
+        bound.__self__ = thing
+        return bound
+
+    def __call__(self, *args):
+        return self.function(*args)
+
+
+def test_a_wrapper_of_the_class_is_not_the_objects_own(monkeypatch):
+    """It is looked up at the call, and does not hold the object."""
+    monkeypatch.setattr(Thing, "speak", Wrapped(Thing.speak))
+    thing = Thing()
+    gone = ref(thing)
+    Loud(thing)
+    assert thing.speak("a") == "THING: A"
+    monkeypatch.undo()
+    monkeypatch.setattr(Thing, "speak", lambda self, word: f"other: {word}")
+    assert thing.speak("a") == "OTHER: A"
+    del thing
+    assert gone() is None
+
+
 def test_a_hook_goes_with_its_object_at_once():
     """Without the garbage collector: neither holds the other in a cycle."""
     thing = Thing()
@@ -132,7 +161,7 @@ def test_a_stream_that_takes_no_hook_costs_nobody_a_request(caplog):
     with Server() as server, caplog.at_level(logging.ERROR, "poolscope"):
         held, transport, seen = requests_through(Slotted, server)
     assert held.in_use == 0
-    assert transport.observer.at_rest
+    assert transport.observer.over
     assert imbalances(seen) == []
     assert len([record for record in caplog.records if "fault in the observer" in record.getMessage()]) == 1
 
@@ -142,7 +171,7 @@ def test_a_stream_that_is_secured_in_place_is_followed_on():
     with Server(tls=server_context()) as server:
         held, transport, seen = requests_through(TlsInPlace, server)
     assert (held.in_use, held.idle) == (0, 1)
-    assert transport.observer.at_rest
+    assert transport.observer.over
     assert seen.reasons() == {c.POOL_CLOSED: 1}
 
 

@@ -81,7 +81,7 @@ def test_a_given_transport_is_wrapped_and_wrapped_again_is_wrapped_once(kit, cap
         third = kit.transport_class(second, name="third", sinks=sinks)
         assert first.snapshot() == second.snapshot() == third.snapshot()
         assert [record.getMessage() for record in caplog.records] == [
-            "poolscope: pool 'shop' is instrumented already; the name and sinks given a second time are not used"
+            "poolscope: pool 'shop' is instrumented already; a name, sinks or options given again are not used"
         ]
         assert drive(kit, kit.client_class(transport=third), server.url()) == [200]
     seen = kit.scrape()

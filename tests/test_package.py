@@ -94,7 +94,10 @@ def test_the_metadata_is_valid(built):
     assert message_from_string(text).get_payload() == README.read_text()
     extras = {"httpx2": {"httpx2"}, "otel": {"opentelemetry-sdk"}, "cli": {"rich", "typer"}}
     assert set(metadata.provides_extra) == set(extras)
-    for extra, names in {**extras, "": {"httpx", "httpcore", "opentelemetry-api", "prometheus-client"}}.items():
+    for extra, names in {
+        **extras,
+        "": {"anyio", "httpx", "httpcore", "opentelemetry-api", "prometheus-client"},
+    }.items():
         asked = [Requirement(str(each)) for each in metadata.requires_dist]
         marked = [each for each in asked if bool(each.marker) == bool(extra)]
         assert {each.name for each in marked if not extra or each.marker.evaluate({"extra": extra})} == names

@@ -1,6 +1,8 @@
 """Law 2: a sink that fails costs nobody a request, and no other sink an event."""
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import httpx
@@ -78,6 +80,25 @@ def test_a_raising_sink_is_told_of_once_and_the_others_count_on(kind, first, cap
     assert "'all'" in told[0]
     del counting.counts[e.SlotFreed]  # the log's traceback may hold the slot
     assert all(counting.counts.values())
+
+
+def test_a_sink_that_fails_in_several_threads_at_once_is_told_of_once(caplog):
+    """And what waited for it is dropped, so that no thread calls it again."""
+    together = threading.Barrier(4)
+
+    class Together(Faulty):
+        def fail(self, event):
+            self.calls += 1
+            together.wait(10)
+            raise ZeroDivisionError
+
+    faulty = Together(e.RequestStarted)
+    transport = InstrumentedSyncTransport(name="one", sinks=[faulty])
+    with Server() as server, httpx.Client(transport=transport) as client:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(client.get, [server.url()] * 4))
+        client.get(server.url())
+    assert (faulty.calls, len(errors(caplog))) == (4, 1)
 
 
 def test_nothing_is_kept_for_a_sink_that_is_disabled():

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from driving import drive, kits
+from driving import drive, held, holding, kits, reached
 from harness import Server, refused_port
 from observing import imbalances, scrape
 from poolscope import InstrumentedSyncTransport, PrometheusSink, instrument, uninstrument
@@ -96,6 +96,86 @@ def test_a_transport_that_sends_again_waits_again(kit, first, caplog):
         seen = kit.scrape()
     assert (seen(c.CHECKOUTS), seen(c.REQUEUES, stage=c.LATE), seen(c.USE_TIME, "_count")) == (7, 7, 7)
     assert seen(c.OPEN_CONNECTIONS) == seen(c.PENDING) == seen(c.IN_USE) == 0
+    assert "lost a slot" not in caplog.text
+
+
+@kits()
+@pytest.mark.parametrize("looked", [False, True], ids=["", "looked at while one waits"])
+def test_a_transport_that_changes_the_url_leaves_its_requests_where_they_came_in(kit, looked):
+    """Each counts once, for one origin, and its verdict blames nobody else; its connection is where it leads."""
+
+    def elsewhere(request):
+        request.url = request.url.copy_with(host="127.0.0.1", port=server.port)
+        return request
+
+    class Finding(kit.bare_class):
+        def handle_request(self, request):
+            return super().handle_request(elsewhere(request))
+
+        async def handle_async_request(self, request):
+            return await super().handle_async_request(elsewhere(request))
+
+    with Server(held) as server:
+
+        async def main():
+            inner = Finding(limits=kit.http.Limits(max_connections=1))
+            driver = instrumented(kit, kit.client_class(transport=inner, timeout=kit.http.Timeout(5, pool=0.2)))
+            async with holding(driver, server, ASKED):
+                with pytest.raises(kit.http.PoolTimeout) as full:
+                    await driver.get(ASKED)
+                assert (
+                    "slow_origin: 1 of 1 connections have awaited an answer of asked.test:80" in full.value.__notes__[0]
+                )
+            async with anyio.create_task_group() as group, unread(driver, ASKED):
+                group.start_soon(driver.get, ASKED)
+                while looked and not kit.scrape()(c.PENDING):
+                    await anyio.lowlevel.checkpoint()
+            for _ in range(3):
+                await driver.get(ASKED)
+            await driver.close_client()
+
+        anyio.run(main, backend=kit.backend)
+        seen = kit.scrape()
+    assert imbalances(seen) == []
+    assert (seen(c.CHECKOUTS), seen(c.CHECKOUTS, server_address="asked.test")) == (7, 7)
+    assert (seen(c.OPENED), seen(c.OPENED, server_address="127.0.0.1")) == (1, 1)
+
+
+@kits(colours=["asyncio", "trio"])
+def test_a_transport_that_sends_a_copy_loses_no_slot(kit, caplog):
+    """Both are under way at a time: a mirror, a hedge. All balances, and nothing is said of a slot that is lost."""
+    with Server(held) as server, Server(held) as other:
+
+        class Mirror(kit.bare_class):
+            async def handle_async_request(self, request):
+                async def copy():
+                    sent = kit.http.Request("GET", other.url(), extensions=request.extensions)
+                    response = await super(Mirror, self).handle_async_request(sent)
+                    await response.aread()
+                    await response.aclose()
+
+                async with anyio.create_task_group() as group:
+                    group.start_soon(copy)
+                    await reached(other, "held")
+                    return await super().handle_async_request(request)
+
+        async def main():
+            driver = instrumented(kit, kit.client_class(transport=Mirror(), timeout=5))
+            async with anyio.create_task_group() as group:
+                group.start_soon(driver.get, server.url())
+                await reached(server, "held")
+                for _ in range(2):
+                    seen = kit.scrape()
+                    assert (seen(c.IN_USE), seen(c.ORPHANED)) == (2, 0)
+                other.gate("go").set()
+                server.gate("go").set()
+            seen = kit.scrape()
+            assert (seen(c.CHECKOUTS), seen(c.ACQUISITIONS), seen(c.USE_TIME, "_count")) == (1, 1, 1)
+            assert seen(c.PENDING) == seen(c.IN_USE) == seen(c.ORPHANED) == 0
+            await driver.close_client()
+
+        anyio.run(main, backend=kit.backend)
+    assert imbalances(kit.scrape()) == []
     assert "lost a slot" not in caplog.text
 
 

@@ -295,6 +295,23 @@ def test_many_at_once_take_few_pictures(kit, monkeypatch):
     assert seen(c.TIMEOUTS, cause=c.SLOW_ORIGIN) == 400
 
 
+@kits(flavours=["httpx"], colours=["asyncio"])
+def test_a_picture_from_before_a_request_came_judges_it_not(kit):
+    """Who held the slot then may have ended since."""
+    with Server(held) as server:
+
+        async def story(driver):
+            async with holding(driver, server):
+                _, found = await denied(kit, driver, server.url(), 0.02)
+                assert found.oldest[0].phase == "awaiting headers"
+            response = await driver.open(server.url())
+            _, found = await denied(kit, driver, server.url(), 0.02)
+            assert [group.phase for group in found.holders] == ["unread"]
+            await driver.close(response)
+
+        kit.run(story, limits=kit.limits(1, 1))
+
+
 @kits(colours=["asyncio", "trio", "sync"])
 def test_the_holder_is_found_in_the_program(kit):
     """By default where it waits inside the transport now, in asyncio alone: threads' frames may go while one looks."""

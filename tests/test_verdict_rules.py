@@ -84,6 +84,16 @@ def test_a_short_wait_makes_nobody_slow():
     assert cause(pool(*slots(4, "awaiting headers", 0.06)), waited=0.001) == c.SLOW_ORIGIN
 
 
+@pytest.mark.parametrize(
+    ("sending", "words"), [(3, "have been sending a request to"), (2, "have awaited an answer of")]
+)
+def test_a_slow_upload_is_not_said_to_await_an_answer(sending, words):
+    """The server may wait for the program's own generator."""
+    held = [*slots(sending, "sending", 9), *slots(4 - sending, "awaiting headers", 9, first=sending)]
+    verdict = judge(pool(*held), *OURS, 98.0, 100.0)
+    assert verdict.reason == f"4 of 4 connections {words} {':'.join(OURS)} for at least half of the wait"
+
+
 def test_requests_that_share_a_connection_count_once():
     """HTTP/2: the connection is the slot, and the oldest of its requests says since when it is taken."""
     shared = [HeldConnection(7, *OTHERS, "2", "GET", "awaiting headers", age) for age in (9.0, 0.2, 0.1)]

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from ledger import Ledger
 from poolscope import _contract as c
-from poolscope.sinks import _setup, _trace
+from poolscope.sinks import _attempt, _trace
 from poolscope.sinks._trace import Trace
 from poolscope.sinks._tracing import Tracing
 
@@ -51,7 +51,7 @@ class SlowClock:
 def clock(monkeypatch):
     made = Clock()
     monkeypatch.setattr(_trace, "time", made)
-    monkeypatch.setattr(_setup, "time", made)
+    monkeypatch.setattr(_attempt, "time", made)
     return made
 
 

@@ -160,9 +160,7 @@ def levels():
         Query(f"sum({series(c.ESTABLISHING)} {limited})", "being set up"),
         Query(f"sum({series(c.ORPHANED)} {limited})", "lost"),
         Query(f"sum({idle} {limited})", "idle"),
-        Query(
-            f"sum({active} and on ({q.WHERE}) {series(c.MAX)} >= 1e15) or 0 * sum({series(c.MAX)})", "without a limit"
-        ),
+        Query(f"sum({active} and on ({q.WHERE}) {q.unlimited(c.MAX)}) or 0 * sum({series(c.MAX)})", "without a limit"),
         Query(q.limit(c.MAX), "limit"),
         stack=True,
     )

@@ -19,6 +19,8 @@ from grafana_foundation_sdk.models import common as kind
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode, HeatmapColorScale
 
+from poolscope import _contract as c
+
 DATASOURCE = kind.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, ORANGE, RED, BLUE, PALE = "green", "orange", "red", "#5794F2", "#8AB8FF"
 NOTHING = "no data"
@@ -189,7 +191,10 @@ def heat(title, description, unit, query):
     return panel.color(colour).y_axis(heatmap.YAxisConfig().axis_placement(kind.AxisPlacement.LEFT).unit(unit))
 
 
-UNLIMITED = {"type": "range", "options": {"from": 1e15, "to": None, "result": {"text": "unlimited", "index": 0}}}
+UNLIMITED = {
+    "type": "range",
+    "options": {"from": c.LEAST_UNLIMITED, "to": None, "result": {"text": "unlimited", "index": 0}},
+}
 
 
 @dataclass(frozen=True, slots=True)

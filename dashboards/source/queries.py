@@ -38,7 +38,12 @@ def or_zero(expr: str, by: str = "") -> str:
 
 def finite(metric: c.Metric) -> str:
     """Give a limit where there is one."""
-    return f"({series(metric)} < 1e15)"
+    return f"({series(metric)} < {number(c.LEAST_UNLIMITED)})"
+
+
+def unlimited(metric: c.Metric) -> str:
+    """Give a limit where there is none."""
+    return f"{series(metric)} >= {number(c.LEAST_UNLIMITED)}"
 
 
 def limit(metric: c.Metric) -> str:

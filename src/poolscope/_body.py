@@ -145,11 +145,16 @@ class AsyncBody(_Body):
 
     async def aclose(self) -> None:
         """Close the body and give the connection back."""
-        self._checkout.closing = True
+        checkout, observer = self._checkout, self._observer
+        checkout.closing = True
+        now = observer.clock()
         try:
             await self._inner.aclose()
+        except BaseException as exc:
+            checkout.fail(exc)
+            raise
         finally:
-            self._observer.end(self._checkout)
+            observer.end(checkout, now)
 
 
 class Body(_Body):
@@ -167,8 +172,13 @@ class Body(_Body):
 
     def close(self) -> None:
         """Close the body and give the connection back."""
-        self._checkout.closing = True
+        checkout, observer = self._checkout, self._observer
+        checkout.closing = True
+        now = observer.clock()
         try:
             self._inner.close()
+        except BaseException as exc:
+            checkout.fail(exc)
+            raise
         finally:
-            self._observer.end(self._checkout)
+            observer.end(checkout, now)

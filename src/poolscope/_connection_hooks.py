@@ -15,7 +15,7 @@ from poolscope._observer import Observer
 from poolscope._records import CURRENT, Checkout, Connection, error_type
 from poolscope._transitions import ACTIVE, ESTABLISHING, IDLE, RESERVED
 
-_UNREADY = frozenset({RESERVED, ESTABLISHING})
+UNREADY = frozenset({RESERVED, ESTABLISHING})
 
 
 class Guide(Protocol):
@@ -124,7 +124,7 @@ class AsyncConnectionHook(_Connection):
         except BaseException as exc:
             self._broke(checkout, inner, exc)
             raise
-        if self._connection.state in _UNREADY:
+        if self._connection.state in UNREADY:
             self._answered(checkout, response)
         if checkout is not None and checkout.trace is not None:
             self._observer.tell(checkout, "served")
@@ -163,7 +163,7 @@ class ConnectionHook(_Connection):
         except BaseException as exc:
             self._broke(checkout, inner, exc)
             raise
-        if self._connection.state in _UNREADY:
+        if self._connection.state in UNREADY:
             self._answered(checkout, response)
         if checkout is not None and checkout.trace is not None:
             self._observer.tell(checkout, "served")

@@ -77,6 +77,8 @@ OTHER = "_OTHER"
 
 UNLIMITED = 1e18
 """Reported for a limit that is not set: the SDK drops infinities, `sys.maxsize` overflows OTLP, 0 alarms."""
+LEAST_UNLIMITED = 1e15
+"""Who reads takes a limit from here on for none: a float that went through text need not be 1e18 to the last digit."""
 
 REQ = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 QUEUE = (0.001, *REQ, 30.0, 60.0)

@@ -26,7 +26,9 @@ def diagnose(client: Any) -> "list[Finding]":
     transports = [transport for transport, _, _ in transports_of(client)]
     observers = list(dict.fromkeys(one.observer for one in transports if isinstance(one, Setup)))
     if not observers:
-        raise ValueError(f"client takes one with an instrumented transport (see poolscope.instrument), got {client!r}")
+        raise ValueError(
+            f"client has no instrumented transport, call poolscope.instrument(client) first, got {client!r}"
+        )
     ignored = _ignored(client) if isinstance(transports[0], Setup) else ()
     found = judge(observers[0], ignored)
     for observer in observers[1:]:

@@ -67,7 +67,8 @@ def flavour_of(http: ModuleType) -> Flavour:
     version = getattr(http, "__version__", "unknown")
     if core_name is None or not hasattr(http, "AsyncHTTPTransport"):
         raise _unsupported(name, version)
-    if name == "httpx" and int(version.partition(".")[0] or 0) >= 1:
+    major = version.partition(".")[0]
+    if name == "httpx" and major.isdigit() and int(major) >= 1:
         raise _unsupported(name, version)
     return Flavour(name, http, import_module(core_name))
 

@@ -151,10 +151,19 @@ class Gate:
             try:
                 subscription.flush()
             except Exception:
-                self._subscriptions = tuple(other for other in self._subscriptions if other is not subscription)
-                self.pool.journal.unwant(subscription.queue.append)
-                message = "poolscope: sink %r failed and is disabled for pool %r"
-                logger.exception(message, subscription.sink, self.pool.name)
+                if self._disable(subscription):
+                    message = "poolscope: sink %r failed and is disabled for pool %r"
+                    logger.exception(message, subscription.sink, self.pool.name)
+
+    def _disable(self, failed: Subscription) -> bool:
+        """Deliver to it no more. Whether it is the first time: handlers may fail in several threads at once."""
+        with self._lock:
+            others = tuple(other for other in self._subscriptions if other is not failed)
+            first = len(others) < len(self._subscriptions)
+            self._subscriptions = others
+            self.pool.journal.unwant(failed.queue.append)
+            failed.queue.clear()
+        return first
 
     def fault(self, exc: Exception | None = None) -> None:
         """Log, once, that something of ours failed. exc: what it was; by default the exception that is handled."""

@@ -29,8 +29,9 @@ class Hook:
         """Give what is below a method once we stand in for it, to be called with the object as its first argument."""
         inner = self._inner()
         bound, method = getattr(inner, name), getattr(type(inner), name)
-        # Not read from its `__dict__`: CPython is faster with attributes as long as nobody has asked for that.
-        if getattr(bound, "__self__", None) is inner and getattr(bound, "__func__", method) is method:
+        # Its `__dict__` is asked last: CPython is faster with attributes as long as nobody has asked for that.
+        plain = getattr(bound, "__self__", None) is inner and getattr(bound, "__func__", method) is method
+        if plain or name not in vars(inner):  # of the class: some wrappers of a function make others of its methods
             self._before[name] = None
             return lambda one, *args, **options: getattr(type(one), name)(one, *args, **options)
         self._before[name] = bound

@@ -11,6 +11,7 @@ from poolscope._flavour import NAMES, root_of
 from poolscope._seams import transports_of
 from poolscope._setup import Setup
 from poolscope._subscription import Sink
+from poolscope.diagnosis._watch import Options
 
 Client = TypeVar("Client")
 
@@ -28,7 +29,7 @@ def instrument(
 ) -> Client:
     """Instrument a client in place and give it back. A second time changes nothing; one that is refused stays as it is.
 
-    A name or sinks for a pool that is instrumented already are not used, which is logged.
+    A name, sinks or options for a pool that is instrumented already are not used, which is logged.
 
     client: an httpx or httpx2 Client or AsyncClient, or an instance of a subclass.
     name: the name of its pool; each mount's pool is called `name` and the mount's pattern.
@@ -39,11 +40,12 @@ def instrument(
     """
     transport_class = transport_class_for(client)
     asked = {"call_sites": call_sites, "held_too_long_seconds": held_too_long_seconds, "reclaim": reclaim}
+    options = Options(call_sites, held_too_long_seconds, reclaim)
     made: dict[int, Any] = {}
     try:
         for transport, own_name in _named(client, name):
             if isinstance(transport, Setup):
-                transport.share(own_name, sinks)
+                transport.share(own_name, sinks, options)
             else:
                 made[id(transport)] = transport_class(transport, name=own_name, sinks=sinks, **asked)
     except BaseException:

@@ -4,11 +4,14 @@ An unnamed pool is called after the module and function that made it, 20 such na
 Of the names that users give, a process has 100, then `_OTHER`.
 """
 
+import logging
 import sys
 from types import FrameType
 
 from poolscope._contract import OTHER
 from poolscope._locks import new_lock
+
+logger = logging.getLogger("poolscope")
 
 MAX_CALLERS = 20
 MAX_NAMES = 100
@@ -18,8 +21,13 @@ _lock = new_lock()
 
 
 def granted(name: str) -> str:
-    """Give the name, or `_OTHER` past the cap."""
-    return _within(_names, name, MAX_NAMES, OTHER)
+    """Give the name, or `_OTHER` past the cap, which is logged for the first."""
+    given = _within(_names, name, MAX_NAMES, OTHER)
+    if given != name and OTHER not in _names:
+        _names.add(OTHER)
+        message = "poolscope: pool %r is called %s in metrics, as are all after it: there are %d names already"
+        logger.warning(message, name, OTHER, MAX_NAMES)
+    return given
 
 
 def name_of_caller() -> str:

@@ -33,6 +33,7 @@ class Observer(Gate):
     body: the class that watches the bodies of its responses.
     diagnosis: what explains a PoolTimeout (`poolscope.diagnosis`). at_entry: it is told of each request that enters.
     half_read: whether a connection's response was not read to its end, None where that cannot be told.
+    unanswered: whether a request is under way on a connection whose response has not begun.
     owner: gives what its transports hold, None where there is none left.
     outermost: the id of the last transport of ours that came to a pool which had one, 0 where none did.
     """
@@ -50,6 +51,7 @@ class Observer(Gate):
         self.at_entry, self.outermost = False, 0
         self.tracing: Tracing | None = None
         self.half_read: Callable[[Connection], bool | None] = lambda _: None
+        self.unanswered: Callable[[Connection], bool] = lambda _: False
         self.watch_entrance: Callable[[Observer], object] | None = None
 
     @property
@@ -72,7 +74,11 @@ class Observer(Gate):
         if checkout is None or checkout.ended_at is not None or checkout not in self.pool.checkouts:
             connection.stranger = True  # or another observer's came: its client was instrumented anew while it waited
             return None
-        if checkout.connection is not None:  # whoever wraps the pool sends it once more: a transport that retries
+        first = checkout.connection
+        if first is not None:  # whoever wraps the pool sends it once more: a transport that retries
+            if self.unanswered(first):  # or that sends it twice at a time: whose end is whose cannot be told
+                first.stranger = connection.stranger = True
+                return None
             self.apply(self.pool.repeat, checkout, 0.0)
         if checkout.method not in BODILESS:
             connection.arm_read()  # a request with a body: sent when the answer is read
@@ -89,17 +95,20 @@ class Observer(Gate):
         connection.arm()
         return checkout
 
-    def end(self, checkout: Checkout, *, timed_out: bool = False) -> None:
-        """End a request, unless it ended before."""
+    def end(self, checkout: Checkout, at: float | None = None, *, timed_out: bool = False) -> None:
+        """End a request, unless it ended before.
+
+        at: when its body began to close. The connection is free then, though this one may wait for the pool's lock.
+        """
         if checkout.ended_at is not None:
             return
         connection = checkout.connection
         if not checkout.plain or connection is None or checkout.error:
-            self._end_step(checkout, timed_out)
+            self._end_step(checkout, at, timed_out)
             return
-        now = checkout.ended_at = self.clock()
+        checkout.ended_at = at or self.clock()
         if checkout.trace is not None:
-            self.pool.slots.left_full(now)
+            self.pool.slots.left_full(self.clock())
             self.tell(checkout, "ended")
         checkout.chunks = None
         if connection.rivals:
@@ -116,16 +125,9 @@ class Observer(Gate):
         if checkout is not None and not (checkout.plain and self._guests.get(connection) is checkout):
             self.apply(self.pool.write, checkout, connection)
 
-    def _end_step(self, checkout: Checkout, timed_out: bool) -> None:
-        """End a request by the state machine. Where it does not follow, its connection is asked whether it is idle."""
-        connection = checkout.connection
-        if connection is None:
-            idle = False
-        elif checkout.read and connection.protocol == "1.1" and not connection.upgraded:
-            idle = True  # HTTP/1.1 after a whole exchange: idle, or its socket was closed, and that we saw
-        else:
-            idle = connection.says_idle()
-        self.apply(self.pool.end, checkout, idle, timed_out)
+    def _end_step(self, checkout: Checkout, at: float | None, timed_out: bool) -> None:
+        idle = checkout.leaves_idle()
+        self.apply(lambda now: self.pool.end(checkout, idle, timed_out, at or now))
         if checkout.trace is not None:
             self.tell(checkout, "ended")
 
@@ -159,7 +161,9 @@ class Observer(Gate):
         self.apply(self.pool.slots.socket_closed, connection)
         checkout = connection.engaged
         streaming = checkout is not None and checkout.phase == c.STREAMING and not checkout.closing
-        if checkout is not None and streaming and exc is not None and not isinstance(exc, GeneratorExit):
+        if checkout is None or not streaming or connection.closing:  # what the pool closes, no error of its own ends
+            return
+        if exc is not None and not isinstance(exc, GeneratorExit):
             checkout.fail(exc)
 
     def met(self, checkout: Checkout | None, connection: Connection, stream: Any) -> None:
@@ -215,7 +219,7 @@ class Observer(Gate):
         return self.pool.live and self.owned
 
     @property
-    def at_rest(self) -> bool:
+    def over(self) -> bool:
         """Whether nothing is running, nothing is open, and nothing is left to say."""
         return self._look(lambda _: not (self.pool.checkouts or self.pool.slots.taken or self._deferred))
 

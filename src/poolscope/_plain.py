@@ -44,9 +44,10 @@ def count(slots: Slots, ended: list[Checkout]) -> None:
             continue
         connection.requests += 1
         connection.idle_at = one.ended_at or 0.0
-        groups[connection.tally, one.method, one.status].append(one)
+        tally = one.tally or connection.tally  # it counts where it came in: its URL may have been changed since
+        groups[tally, one.method, one.status].append(one)
         if one.trace is not None:
-            connection.tally.wait_time.exemplify(one.offered_at - one.entered_at, one.trace, one.offered_at)
+            tally.wait_time.exemplify(one.offered_at - one.entered_at, one.trace, one.offered_at)
     for (tally, _, _), group in groups.items():
         tally.checkouts += sum([one.tally is None for one in group])
         tally.acquisitions[c.REUSED] += len(group)

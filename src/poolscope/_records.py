@@ -57,7 +57,9 @@ def _nothing() -> None:
 
 
 def error_type(exc: BaseException) -> str:
-    """Give error.type as OpenTelemetry's package has it."""
+    """Give error.type as OpenTelemetry's package has it. Of a group of cancellations, as trio's, it is theirs."""
+    while isinstance(exc, BaseExceptionGroup) and not isinstance(exc, ExceptionGroup):
+        exc = exc.exceptions[0]
     return type(exc).__qualname__
 
 
@@ -119,6 +121,14 @@ class Checkout:
         """Whether it holds a connection, as far as can be told without asking the pool."""
         return self.state == HOLDING or (self.plain and self.connection is not None)
 
+    def leaves_idle(self) -> bool:
+        """Whether its connection is idle at its end. Where that does not follow, the connection is asked."""
+        connection = self.connection
+        if connection is None:
+            return False
+        whole = self.read and connection.protocol == "1.1" and not connection.upgraded
+        return whole or connection.says_idle()  # after a whole exchange idle, or its socket was closed, and that we saw
+
 
 class Connection:
     """One slot of the pool, and the socket it comes to have.
@@ -127,7 +137,9 @@ class Connection:
     kept: is so while the connection is `plain`. stream: gives the stream of its socket, None once that was collected.
     in_pool: the pool still knows it. holders: requests that hold it. offered: requests it was offered to, undecided.
     connector: the request that it connects for. upgraded: it speaks another protocol now.
-    plain: it is idle, and a plain request may have it. engaged: the plain request that the state machine took in here.
+    plain: it is idle, and a plain request may have it. alias: no plain one may, because a request came to it that
+    counts for another origin: a transport between us and the pool changes URLs.
+    engaged: the plain request that the state machine took in here.
     rivals: plain requests that it was handed to while another had it; the pool does so in the moment before that one
     begins, and then refuses them.
     stranger: somebody came to it past the instrumentation.
@@ -139,6 +151,7 @@ class Connection:
     """
 
     __slots__ = (
+        "alias",
         "busy_at",
         "closing",
         "connecting_at",
@@ -178,7 +191,7 @@ class Connection:
         self.in_pool = True
         self.own = False
         self.kept: Any = None
-        self.upgraded = self.stranger = False
+        self.upgraded = self.stranger = self.alias = False
         self.unread: bool | None = None
         self.holders = self.offered = self.requests = 0
         self.busy_at = self.connecting_at = self.opened_at = self.idle_at = now

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import finalize
 
 from poolscope import _contract as c
-from poolscope._connection_hooks import AsyncConnectionHook, ConnectionHook
+from poolscope._connection_hooks import UNREADY, AsyncConnectionHook, ConnectionHook
 from poolscope._entrance import AsyncEntrance, Entrance
 from poolscope._flavour import root_of
 from poolscope._foreign import wraps
@@ -34,7 +34,7 @@ class Seam(Hook):
         self.newer_core = flavour.name == "httpx2"
         self.asynchronous = asynchronous
         self._create_below = self._under("create_connection")
-        observer.half_read = _half_read
+        observer.half_read, observer.unanswered = _half_read, _unanswered
         observer.watch_entrance = partial(_watch_entrance, self._inner, asynchronous)
         observer.pool.losses.kept = partial(_kept, self._inner)
         self._stand_in()
@@ -79,9 +79,10 @@ class Seam(Hook):
     def close_reason(self, inner: Any, connection: Connection) -> str:
         """Say why the pool closes this connection, from what it and the pool look like right now."""
         pool = self._inner()
-        if self.observer.closing_pool or pool is None or not inner.is_idle():
+        taken = not inner.is_idle()  # another thread began to use it in the moment in which the pool gave it up
+        if self.observer.closing_pool or pool is None or (taken and not pool.connections):
             return c.POOL_CLOSED
-        if inner.has_expired():
+        if not taken and inner.has_expired():
             stream: Any = connection.stream()
             gone = connection.protocol != "2" and stream is not None and stream.get_extra_info("is_readable")
             return c.SERVER_DISCONNECTED if gone else c.KEEPALIVE_EXPIRED
@@ -104,10 +105,24 @@ def _watch_entrance(pool: Callable[[], Any], asynchronous: bool, observer: Obser
 
 def _half_read(connection: Connection) -> bool | None:
     """Whether a response has begun and not ended, as HTTP/1.1's parser has it; None where there is none."""
+    state = _server_state(connection)
+    return state == "SEND_BODY" if state else None
+
+
+def _unanswered(connection: Connection) -> bool:
+    """Whether a request is under way whose response has not begun: it connects, or HTTP/1.1's parser awaits one."""
+    inner: Any = connection.probe()
+    if inner is None or inner.is_closed():
+        return False
+    return connection.state in UNREADY or _server_state(connection) == "SEND_RESPONSE"
+
+
+def _server_state(connection: Connection) -> str:
+    """Give what HTTP/1.1's parser has the server do; empty where there is none."""
     inner: Any = connection.probe()
     while inner is not None and not hasattr(inner, "_h11_state"):
         inner = getattr(inner, "_connection", None)
-    return None if inner is None else inner._h11_state.their_state.__name__ == "SEND_BODY"
+    return "" if inner is None else inner._h11_state.their_state.__name__
 
 
 def _hook(thing: Any, name: str) -> Any:

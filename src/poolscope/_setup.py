@@ -7,10 +7,10 @@ import inspect
 import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from weakref import WeakSet, finalize
 
-from poolscope._flavour import Flavour, root_of
+from poolscope._flavour import Flavour, TransportOptions, root_of
 from poolscope._locks import new_lock
 from poolscope._names import file_of_caller, granted, name_of_caller
 from poolscope._observer import Observer
@@ -25,9 +25,6 @@ from poolscope.diagnosis._losses_log import LossesLog
 from poolscope.diagnosis._watch import Options, Watch
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from poolscope._flavour import TransportOptions
     from poolscope.diagnosis._findings import Finding
 
 logger = logging.getLogger("poolscope")
@@ -57,7 +54,7 @@ class Setup:
         call_sites: bool = False,
         held_too_long_seconds: float | None = None,
         reclaim: bool = False,
-        **options: "Unpack[TransportOptions]",
+        **options: Unpack[TransportOptions],
     ) -> None:
         """Instrument a new transport, made with `options`, or the given one.
 
@@ -65,7 +62,7 @@ class Setup:
         name: the pool's name in every metric; by default the module and function that called.
         sinks: where telemetry goes; by default OpenTelemetry's global providers (nothing without an SDK).
         call_sites: note where in the program each request was made, for verdicts and leaks.
-        held_too_long_seconds: log and count a hold of a connection that lasts longer; None for none.
+        held_too_long_seconds: log and count a hold of a connection that lasts longer; None: none is.
         reclaim: close responses that were collected unclosed, so that their slots are given back.
         options: the arguments of httpx's own transport (`verify`, `http2`, `limits`, `proxy`, `retries` ...).
 
@@ -81,15 +78,17 @@ class Setup:
         if isinstance(inner, Setup):  # once is enough: share what is there
             self._inner: Any = inner.wrapped
             self._observer: Observer = inner.observer
-            self.share(name, sinks)
+            self.share(name, sinks, asked)
         else:
             self._inner = inner
             self._observer = self._observe(name, checked, asked)
         self._owner: Owner | None = self._observer.own()
 
-    def _wrapped(self, transport: Any, options: "TransportOptions") -> Any:
+    def _wrapped(self, transport: Any, options: TransportOptions) -> Any:
         kind = type(self).__name__
         takes = inspect.signature(self._default).parameters
+        if "transport" in options:
+            raise TypeError(f"{kind} takes the transport first, without a name: {kind}(transport, ...)")
         for option in options:
             if option not in takes:
                 known = ", ".join([*_OWN_OPTIONS, *takes])
@@ -105,19 +104,20 @@ class Setup:
             raise TypeError(f"{kind} takes a transport that is an instance of {wanted}, got {got}")
         return transport
 
-    def share(self, name: str | None, sinks: Sequence[Sink] | None) -> None:
-        """Tell whoever gave a name or sinks for a pool that has its own."""
-        given = sinks is not None or name not in (None, self._observer.name)
+    def share(self, name: str | None, sinks: Sequence[Sink] | None, asked: Options) -> None:
+        """Tell whoever gave a name, sinks or options for a pool that has its own."""
+        options = asked not in (Options(), self._observer.diagnosis.options)
+        given = sinks is not None or name not in (None, self._observer.name) or options
         if given and self._observer not in _shared:
             _shared.add(self._observer)  # once: one transport may serve a client per request
-            message = "poolscope: pool %r is instrumented already; the name and sinks given a second time are not used"
+            message = "poolscope: pool %r is instrumented already; a name, sinks or options given again are not used"
             logger.warning(message, self._observer.name)
 
     def _observe(self, name: str | None, checked: Sequence[Sink] | None, asked: Options) -> Observer:
         pool = self._visible_pool()
         with _wrapping:
             known = observer_of(pool)
-            if known is not None and not known.owned and known.at_rest:
+            if known is not None and not known.owned and known.over:
                 # Its last transport is gone, and with nothing open the sinks have let it go, or will.
                 unwatch(pool)
                 known = None
@@ -125,10 +125,11 @@ class Setup:
                 return self._watched(pool, name, checked, asked)
             self._observer, self._owner = known, known.own()
             known.outermost = id(self)
-        self.share(name, checked)
+        self.share(name, checked, asked)
         return known
 
     def _watched(self, pool: Any, name: str | None, checked: Sequence[Sink] | None, asked: Options) -> Observer:
+        sinks = _default_sinks() if checked is None else checked  # first: it may raise, and then nothing is watched
         limits = (None, None, None) if pool is None else limits_of(pool)
         state = Pool(granted(name) if name else name_of_caller(), limits[0], limits[1])
         state.seen.asynchronous, state.seen.file = self._asynchronous, file_of_caller()
@@ -147,7 +148,7 @@ class Setup:
             )
         owner = observer.own()  # a sink asks at once whether the pool is alive
         finalize(owner, ENDED.append, observer).atexit = False
-        observer.subscribe(_default_sinks() if checked is None else checked)
+        observer.subscribe(sinks)
         observer.subscribe([LossesLog()])
         self._owner = owner
         return observer
@@ -201,10 +202,12 @@ class Setup:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.snapshot()}>"
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "_inner":  # not there yet
-            raise AttributeError(name)
-        return getattr(self._inner, name)
+    if not TYPE_CHECKING:  # a type checker would take every name that there is not for one of type Any
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "_inner":  # not there yet
+                raise AttributeError(name)
+            return getattr(self._inner, name)
 
     def _passes(self) -> bool:
         """Whether the request that enters counts already: ours is around what wraps this one, too."""

@@ -155,7 +155,8 @@ class Slots:
             return
         connection.state = state
         connection.idle_at = now
-        connection.plain = connection.in_pool and not connection.offered and connection.protocol == "1.1"
+        free = connection.in_pool and not connection.offered
+        connection.plain = free and connection.protocol == "1.1" and not connection.alias
         connection.engaged = None
         connection.kept = connection.probe() if connection.own and connection.plain else None
         self.guests.pop(connection, None)

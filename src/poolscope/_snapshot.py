@@ -32,7 +32,7 @@ class OriginSnapshot:
 class HeldConnection:
     """A slot, and the request that holds it. age_seconds: since the hand-over.
 
-    phase: connecting, sending, awaiting headers, unread, streaming, abandoned or orphaned (`_phases`).
+    phase: connecting, sending, awaiting headers, unread, streaming, abandoned or orphaned.
     place: the line of the program that took it, runner: the task or thread, trace_id: 32 hexadecimal digits; empty
     where they are not known.
     """
@@ -54,6 +54,8 @@ class PoolSnapshot:
     """The pool now. Limits are None where there is none; held is oldest first.
 
     in_use: slots that no other request can have, connections in set-up included. waiting: requests in the queue.
+    running: requests under way, from where they entered to the end of their bodies, whether they have a connection or
+    none that can be seen.
     waiting_seconds: how long each of them has waited, longest first. lost: slots that no request holds any more, phase
     abandoned or orphaned. unseen: connections that the pool has and that are older than the instrumentation.
     taken_at: the monotonic second.
@@ -73,6 +75,7 @@ class PoolSnapshot:
     lost: tuple[HeldConnection, ...] = ()
     waiting_seconds: tuple[float, ...] = ()
     unseen: int = 0
+    running: int = 0
     taken_at: float = field(default=0.0, compare=False)
 
     @property
@@ -82,8 +85,8 @@ class PoolSnapshot:
 
     @property
     def at_rest(self) -> bool:
-        """Whether no request waits for a connection or holds one."""
-        return not self.waiting and not self.held
+        """Whether no request is under way."""
+        return not self.running
 
     def __str__(self) -> str:
         limit = "unlimited" if self.max_connections is None else self.max_connections
@@ -121,6 +124,7 @@ def picture(pool: Pool, keepalive_expiry: float | None, now: float) -> PoolSnaps
             )
         ),
         unseen=pool.losses.unseen(),
+        running=len(pool.checkouts),
         taken_at=now,
     )
 
@@ -171,7 +175,7 @@ def _lost(connection: Connection, losses: Losses, now: float) -> HeldConnection:
 
 
 def _row(checkout: Checkout, connection: Connection, phase: str, age: float) -> HeldConnection:
-    tally = connection.tally
+    tally = checkout.tally or connection.tally
     origin = (tally.address, tally.port, connection.protocol, checkout.method)
     span = checkout.trace.span_context if checkout.trace is not None else None
     trace_id = "" if span is None else format(span.trace_id, "032x")

@@ -17,9 +17,7 @@ from poolscope._tallies import Tallies
 from poolscope._tally import OriginTally
 from poolscope._transitions import CHECKOUT, DONE, HOLDING, IDLE, OFFERED, WAITING, move, on
 
-_OFFERED = on(CHECKOUT, "offered")
-_COMMITTED = on(CHECKOUT, "committed")
-_RELEASED = on(CHECKOUT, "released")
+_OFFERED, _COMMITTED, _RELEASED = (on(CHECKOUT, event) for event in ("offered", "committed", "released"))
 
 
 class Steps:
@@ -78,6 +76,7 @@ class Steps:
         guest = self.slots.guests.get(connection)
         if guest is not None:
             self.engage(guest)
+        connection.alias = connection.alias or self.admit(checkout) is not connection.tally
         self._offer(checkout, connection, now)
 
     def _take_in(self, checkout: Checkout) -> None:

@@ -37,7 +37,7 @@ class ObservedPool(Protocol):
         """Whether a transport still holds the pool."""
 
     @property
-    def at_rest(self) -> bool:
+    def over(self) -> bool:
         """Whether nothing is running, nothing is open, and nothing is left to say."""
 
     def read(self, then: Callable[[], None] | None = None) -> "Reading":

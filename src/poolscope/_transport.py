@@ -5,7 +5,7 @@
 """
 
 import time
-from typing import Any
+from typing import Any, Self
 
 import anyio
 
@@ -119,7 +119,7 @@ class AsyncTransport(Setup):
             self._closed()
 
     async def drain(self, timeout: float) -> PoolSnapshot:  # noqa: ASYNC109 - the deadline is the answer, no error
-        """Wait until no request waits or holds a connection, at most `timeout` seconds; give what is left then.
+        """Wait until no request is under way, at most `timeout` seconds; give what is left then.
 
         It looks every 10 ms. New requests are not kept out. Raises ValueError for a timeout that is not a number >= 0.
         """
@@ -128,7 +128,7 @@ class AsyncTransport(Setup):
             await anyio.sleep(_DRAIN_POLL_SECONDS)
         return self.snapshot()
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> Self:
         await self._inner.__aenter__()
         return self
 
@@ -187,7 +187,7 @@ class SyncTransport(Setup):
             self._closed()
 
     def drain(self, timeout: float) -> PoolSnapshot:
-        """Wait until no request waits or holds a connection, at most `timeout` seconds; give what is left then.
+        """Wait until no request is under way, at most `timeout` seconds; give what is left then.
 
         It looks every 10 ms. New requests are not kept out. Raises ValueError for a timeout that is not a number >= 0.
         """
@@ -196,7 +196,7 @@ class SyncTransport(Setup):
             time.sleep(_DRAIN_POLL_SECONDS)
         return self.snapshot()
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         self._inner.__enter__()
         return self
 

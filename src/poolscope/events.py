@@ -165,8 +165,8 @@ class RequestEnded(Event):
 class Leaked(Event):
     """A leak was proved. leak_type: held_too_long, response_unclosed or pool_unclosed, which has no request.
 
-    connections: how many it holds. held_seconds: for how long. phase: what it was about (`_phases`).
-    request: the request's record, None for a whole pool.
+    connections: how many it holds. held_seconds: for how long. phase: what its request was about, as in
+    `HeldConnection`. request: that request, with its `method`, `place` and `runner`; None for a whole pool.
     """
 
     leak_type: str
@@ -195,14 +195,14 @@ class SlotOrphaned(Event):
 
 @dataclass(frozen=True, slots=True)
 class SlotRecovered(Event):
-    """An orphaned slot is free again, or somebody's."""
+    """An orphaned slot is free again, or held by a request."""
 
     connection_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class PoolOpened(Event):
-    """A pool was made, or used again after it was closed."""
+    """A closed pool is used again. Sinks hear of a new one by `attach`. The limits are 1e18 where there are none."""
 
     max_connections: float
     max_idle_connections: float

@@ -78,6 +78,8 @@ def sync_transport() -> httpx.BaseTransport:
 async def async_transport() -> httpx.AsyncBaseTransport:
     """The other colour."""
     transport = InstrumentedTransport(name="billing", sinks=None, http2=True, retries=1)
+    async with transport as entered:
+        assert_type(entered, InstrumentedTransport)
     assert_type(transport.snapshot(), PoolSnapshot)
     assert_type(await transport.drain(1), PoolSnapshot)
     async with httpx.AsyncClient(transport=transport) as client:
@@ -101,7 +103,7 @@ def snapshots(one: PoolSnapshot) -> None:
     assert_type(one.max_idle_connections, int | None)
     assert_type(one.keepalive_expiry_seconds, float | None)
     assert_type((one.in_use, one.active, one.idle, one.establishing, one.waiting), tuple[int, int, int, int, int])
-    assert_type(one.at_rest, bool)
+    assert_type((one.at_rest, one.running), tuple[bool, int])
     assert_type(one.origins, tuple[OriginSnapshot, ...])
     assert_type((one.held, one.lost), tuple[tuple[HeldConnection, ...], tuple[HeldConnection, ...]])
     for held in one.held:
@@ -139,6 +141,7 @@ def mistakes(client: httpx.Client) -> None:
     """What a checker must refuse."""
     InstrumentedTransport(limit=httpx.Limits())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     InstrumentedTransport(limits=100)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    InstrumentedTransport().snapshott()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     InstrumentedTransport(http2="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     InstrumentedTransport(sinks=[Shapeless()])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     InstrumentedTransport(name=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

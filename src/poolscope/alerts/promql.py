@@ -51,7 +51,7 @@ def per_pool(metric: c.Metric, inner: str, *more: str) -> str:
 
 def number(value: float) -> str:
     """Write a number as short as it is exact."""
-    return f"{value:.12g}"
+    return f"{value:.12g}".replace("e+", "e")
 
 
 def bucket(bound: float) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from poolscope import _contract as c
-from poolscope.alerts.promql import POOL, Selectors
+from poolscope.alerts.promql import POOL, Selectors, number
 from poolscope.alerts.yaml import dump
 
 GROUP = "httpx-pool-recorded"
@@ -54,7 +54,7 @@ def _rate(select: Selectors, metric: c.Metric, window: str, suffix: str = "") ->
 def utilization(select: Selectors, _: str = "") -> str:
     """Give each pool's use of its limit, zero where there is none: the fullest worker's where there are several."""
     used = select.series(c.IN_USE)
-    return f"max by ({WHERE}) ({used} / ({select.series(c.MAX)} < 1e15 > 0) or 0 * {used})"
+    return f"max by ({WHERE}) ({used} / ({select.series(c.MAX)} < {number(c.LEAST_UNLIMITED)} > 0) or 0 * {used})"
 
 
 def _limit(select: Selectors) -> str:

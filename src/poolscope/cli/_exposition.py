@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from poolscope._contract import BUSY_TIME, IN_USE, MAX, METRICS, POOLS, UNLIMITED, Metric, prometheus_label
+from poolscope._contract import BUSY_TIME, IN_USE, LEAST_UNLIMITED, MAX, METRICS, POOLS, Metric, prometheus_label
 
 Labels = Mapping[str, str]
 """Label values by the contract's names; a sample matches if it carries them all."""
@@ -115,7 +115,7 @@ class Window:
         Where there is none (prometheus_client's multi-process mode), the scrapes are samples.
         """
         _, limit = self.fullest()
-        if not 0 < limit < UNLIMITED:
+        if not 0 < limit < LEAST_UNLIMITED:
             return None
         if self.seconds and self.scrapes[-1].matching(BUSY_TIME.prometheus_name, self.where):
             return min(1.0, self.rate(BUSY_TIME) / (limit * max(1.0, self.last(POOLS))))

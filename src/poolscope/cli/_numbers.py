@@ -8,6 +8,7 @@ from poolscope._contract import (
     ACTIVE,
     ESTABLISHING,
     IDLE,
+    LEAST_UNLIMITED,
     OLDEST_PENDING_AGE,
     OPEN_CONNECTIONS,
     OPENED,
@@ -16,7 +17,6 @@ from poolscope._contract import (
     SOURCE,
     STATE,
     TIMEOUTS,
-    UNLIMITED,
     WAIT_TIME,
     Metric,
 )
@@ -74,4 +74,4 @@ ESTABLISHING_NOW = Number("establishing", "establishing", _now(ESTABLISHING), co
 
 def in_use(used: float, limit: float) -> str:
     """Write how many slots are in use, of how many."""
-    return f"{used:.0f}/{limit:.0f}" if limit < UNLIMITED else f"{used:.0f}"
+    return f"{used:.0f}/{limit:.0f}" if limit < LEAST_UNLIMITED else f"{used:.0f}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from poolscope._contract import UNLIMITED
+from poolscope._contract import LEAST_UNLIMITED
 from poolscope.cli import _numbers as n
 from poolscope.cli._top_history import NUMBERS
 from poolscope.cli._top_screen import closes, name
@@ -50,7 +50,7 @@ def _object(line: Line) -> dict[str, Any]:
         "origin": row.key.origin or None,
         "labels": dict(row.key.labels),
         "in_use": row.in_use,
-        "max": row.limit if row.limit < UNLIMITED else None,
+        "max": row.limit if row.limit < LEAST_UNLIMITED else None,
         "utilization": row.utilization,
         "workers": row.workers,
         "pools": row.pools,

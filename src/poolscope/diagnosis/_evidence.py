@@ -20,8 +20,6 @@ Where = Mapping[str, str]
 """Label values by the contract's names; a point matches if it carries them all."""
 
 _EVERYTHING: Where = {}
-_LEAST_UNLIMITED = 1e15
-"""METRICS.md: from here on a limit is none. A float that went through text need not be 1e18 to the last digit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +80,12 @@ class Evidence:
 
     def _limit(self, metric: c.Metric) -> float | None:
         value = self.level(metric)
-        return value if 0 < value < _LEAST_UNLIMITED else None
+        return value if 0 < value < c.LEAST_UNLIMITED else None
 
     @property
     def unlimited(self) -> bool:
         """Whether the pool says that it has no limit."""
-        return self.level(c.MAX) >= _LEAST_UNLIMITED
+        return self.level(c.MAX) >= c.LEAST_UNLIMITED
 
     @property
     def pools(self) -> float:

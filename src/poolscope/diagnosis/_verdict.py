@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from poolscope import _contract as c
-from poolscope._phases import ABANDONED, ORPHANED
+from poolscope._phases import ABANDONED, ORPHANED, SENDING
 from poolscope._snapshot import HeldConnection, PoolSnapshot
 
 _MOST_OF_THE_WAIT = 0.5
@@ -49,6 +49,8 @@ _SENTENCES = {
     c.BURST: "{slots} changed hands during the wait: there are more requests at once than connections",
     c.UNKNOWN: "what holds the connections cannot be seen: they are older than the instrumentation, or there are none",
 }
+
+_SENDING = "{slots} have been sending a request to {most} for at least half of the wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,12 @@ def _cause(slot: HeldConnection, origin: str, waited_seconds: float) -> str:
 
 
 def _reason(cause: str, causes: Counter[str], slots: list[HeldConnection], origin: str, waited_seconds: float) -> str:
-    concerned = [_origin(slot) for slot in slots if _cause(slot, origin, waited_seconds) == cause]
-    most = Counter(concerned).most_common(1)
+    concerned = [slot for slot in slots if _cause(slot, origin, waited_seconds) == cause]
+    most = Counter(_origin(slot) for slot in concerned).most_common(1)
     count = f"{causes[cause]} of {causes.total()} connections"
-    return _SENTENCES[cause].format(slots=count, most=f"{most[0][0]}" if most else origin)
+    sending = 2 * sum(slot.phase == SENDING for slot in concerned) > len(concerned)
+    sentence = _SENDING if cause == c.SLOW_ORIGIN and sending else _SENTENCES[cause]
+    return sentence.format(slots=count, most=f"{most[0][0]}" if most else origin)
 
 
 def _one_a_connection(held: tuple[HeldConnection, ...]) -> list[HeldConnection]:

@@ -1,7 +1,7 @@
 """Gives each PoolTimeout its verdict: as a note, as a typed object, as a line in the log, on the request's span.
 
 1. What it adds to an exception is one note. Its class, its arguments and its attributes stay.
-2. A thousand time-outs at once cost one look at the pool: a picture serves for `_FRESH_SECONDS`.
+2. A thousand time-outs at once cost one look at the pool: a picture serves for `_FRESH_SECONDS`, whoever waited then.
 3. One line in the log a pool in `_LOG_EVERY_SECONDS`; the next one says how many were left out.
 """
 
@@ -58,7 +58,7 @@ class Verdicts:
         if not self._observer.pooled or checkout.connection is not None:
             return
         now = time.monotonic()
-        seen = self._look(now)
+        seen = self._look(checkout.entered_at, now)
         self._observer.engage(checkout)
         if checkout.tally is None:
             return
@@ -74,9 +74,9 @@ class Verdicts:
             extra = {"poolscope_verdict": found.as_dict()}
             logger.warning("poolscope: PoolTimeout: %s%s", line, more, extra=extra)
 
-    def _look(self, now: float) -> PoolSnapshot:
+    def _look(self, since: float, now: float) -> PoolSnapshot:
         known = self._picture
-        if known is not None and now - known[0] < _FRESH_SECONDS:
+        if known is not None and known[0] >= since and now - known[0] < _FRESH_SECONDS:
             return known[1]
         if self._found.turn() is not None:
             _places.find({one for one in self._observer.pool.checkouts.copy() if one.connection is not None})

@@ -39,19 +39,19 @@ class Options:
 
 
 class Watch:
-    """Watches one pool. at_entry: whether a request that enters has something to do here."""
+    """Watches one pool. options: what its user asked for. at_entry: whether a request that enters has to do here."""
 
     def __init__(self, observer: Observer, options: Options) -> None:
         self.at_entry = options.call_sites or options.reclaim
         self.explain = Verdicts(observer).explain
         self._observer = observer
-        self._options = options
+        self.options = options
         self._pool_gone = False
         observer.pool.losses.held_too_long_seconds = options.held_too_long_seconds
 
     def entered(self, checkout: Checkout | None) -> None:
         """Note where a request was made, where that was asked for."""
-        if self._options.call_sites and checkout is not None:
+        if self.options.call_sites and checkout is not None:
             _places.note(checkout)
 
     def unclosed(self) -> Iterator[Any]:
@@ -68,7 +68,7 @@ class Watch:
     def dropped(self, body: Any, checkout: Checkout) -> None:
         """Take the body of a response that was collected unclosed. Called by its finalizer: this only appends."""
         owner = self._observer.owner()
-        if owner is None or not self._options.reclaim:  # without a transport no request enters any more
+        if owner is None or not self.options.reclaim:  # without a transport no request enters any more
             return
         if checkout.connection is not None and not checkout.connection.upgraded:
             owner.unclosed.append((body, checkout))

@@ -68,7 +68,7 @@ class Book:
         return total
 
     def _read(self, pool: ObservedPool) -> Reading:
-        over = not pool.owned and pool.at_rest
+        over = not pool.owned and pool.over
         reading = pool.read(self._cut(pool))
         if over:
             self._forget(pool, reading)

@@ -58,6 +58,7 @@ class MultiprocessMetrics:
         path = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
         if not os.path.isdir(path):  # noqa: PTH112 - the variable is a string, as prometheus_client takes it
             raise ValueError(f"PROMETHEUS_MULTIPROC_DIR takes a directory that exists, got {path!r}")
+        self.opt_in = opt_in
         self._metrics = {
             metric: _native(metric) for metric in c.METRICS if metric not in _ABSENT and (opt_in or not metric.opt_in)
         }
@@ -159,7 +160,7 @@ class MultiprocessMetrics:
             feed.flush()
             if owned:
                 continue
-            if feed.pool.at_rest:
+            if feed.pool.over:
                 left -= 1
                 with self._lock:
                     if feed in self._feeds[feed.pool.name]:

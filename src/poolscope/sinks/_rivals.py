@@ -1,12 +1,16 @@
 """Whether two sinks would put the same metrics into one Prometheus registry: one set of series, never two.
 
 Our native collector and OpenTelemetry's Prometheus reader can stand in one registry, each fed by a sink of ours. They
-look for each other here, in either order.
+look for each other here, in either order. Two of a kind are one, as the first was made.
 """
 
+import logging
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from weakref import WeakSet
+
+logger = logging.getLogger("poolscope")
 
 MESSAGE = (
     "this registry would get every metric twice: from PrometheusSink and, through its Prometheus reader, from "
@@ -15,6 +19,12 @@ MESSAGE = (
 
 native_registries: "WeakSet[Any]" = WeakSet()
 """Registries that a PrometheusSink is in."""
+
+
+@lru_cache
+def tell_opt_in_is_late(sink: str) -> None:
+    """Log, once a sink, that its opt-in histograms stay off. sink: its `repr`."""
+    logger.warning("poolscope: %s was made before without opt_in=True, which stays so: give it to the first", sink)
 
 
 def readers_of(meter_provider: Any) -> Iterable[Any]:

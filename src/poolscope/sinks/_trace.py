@@ -15,7 +15,7 @@ from poolscope import _contract as c
 from poolscope._records import Checkout, Connection, error_type
 from poolscope._transitions import DONE, HOLDING
 from poolscope.sinks import _client_span
-from poolscope.sinks._setup import Setup, Step
+from poolscope.sinks._attempt import Attempt, Step
 
 if TYPE_CHECKING:
     from poolscope.sinks._tracing import Tracing
@@ -34,11 +34,11 @@ class Trace:
     """
 
     __slots__ = (
+        "_attempt",
         "_begun_at",
         "_begun_ns",
         "_origin",
         "_own",
-        "_setup",
         "_tracing",
         "_waited_seconds",
         "context",
@@ -59,7 +59,7 @@ class Trace:
         self._tracing = tracing
         self._own = own
         self._origin: Any = None
-        self._setup: Setup | None = None
+        self._attempt: Attempt | None = None
         self._waited_seconds = 0.0
 
     def begin(self, request: Any) -> None:
@@ -97,30 +97,30 @@ class Trace:
     def connecting(self, checkout: Checkout, connection: Connection, target: str) -> None:  # noqa: ARG002 - the protocol's
         """Begin an attempt."""
         attributes = {**self._where(), c.CONNECTION_ID: connection.id}
-        self._setup = Setup(self._name(c.SETUP_SPAN), target, attributes)
+        self._attempt = Attempt(self._name(c.SETUP_SPAN), target, attributes)
 
     def connected(self, checkout: Checkout, connection: Connection) -> None:  # noqa: ARG002 - the protocol's
         """Note whom the socket speaks to."""
-        if self._setup is not None:
-            self._setup.connected(connection.peer)
+        if self._attempt is not None:
+            self._attempt.connected(connection.peer)
 
     def securing(self, checkout: Checkout, host: str) -> None:  # noqa: ARG002 - the protocol's
         """Begin TLS."""
-        if self._setup is not None:
-            self._setup.securing(host)
+        if self._attempt is not None:
+            self._attempt.securing(host)
 
     def secured(self, checkout: Checkout, tls: Any) -> None:  # noqa: ARG002 - the protocol's
         """End TLS."""
-        if self._setup is not None:
-            self._setup.secured(tls)
+        if self._attempt is not None:
+            self._attempt.secured(tls)
 
     def opened(self, checkout: Checkout, connection: Connection) -> None:  # noqa: ARG002 - the protocol's
         """End the attempt. Its span is made at once: whoever joins the connection links to it."""
-        connection.setup = self._end_setup()
+        connection.setup = self._end_attempt()
 
     def connect_failed(self, checkout: Checkout, error: str) -> None:  # noqa: ARG002 - the protocol's
         """End the attempt, unless that was told before."""
-        self._end_setup(error)
+        self._end_attempt(error)
 
     def answered(self, checkout: Checkout) -> None:
         """End the client span where it ends with the headers."""
@@ -168,12 +168,12 @@ class Trace:
             step.error = error
             self._emit(step, self.context)
 
-    def _end_setup(self, error: str = "") -> Any:
-        setup, self._setup = self._setup, None
-        if setup is None:
+    def _end_attempt(self, error: str = "") -> Any:
+        attempt, self._attempt = self._attempt, None
+        if attempt is None:
             return None
-        setup.ended(error)
-        return self._emit(setup.whole, self.context, setup.parts)
+        attempt.ended(error)
+        return self._emit(attempt.whole, self.context, attempt.parts)
 
     def _emit(self, step: Step, context: Context, parts: list[Step] | None = None) -> Any:
         """Make a step's span, and those of its parts beneath it; give the span's context, None where it is an event."""

@@ -8,6 +8,9 @@ import logging
 from poolscope import events as e
 from poolscope._subscription import Handlers, ObservedPool
 
+_PICTURE_SECONDS = 0.1
+"""How old what a line says of the pool may be: a thousand requests may time out at once, and each look costs time."""
+
 
 class LoggingSink:
     """Writes a pool's events to a logger.
@@ -29,10 +32,14 @@ class LoggingSink:
 
     def attach(self, pool: ObservedPool, /) -> Handlers:
         """Give the handlers for one pool."""
+        picture, taken_at = "", -_PICTURE_SECONDS
 
         def timed_out(event: e.TimedOut) -> None:
+            nonlocal picture, taken_at
+            if event.at - taken_at >= _PICTURE_SECONDS:
+                picture, taken_at = str(pool.snapshot()), event.at
             message = "pool %s: PoolTimeout after %.3f s for %s:%s: %s (%s)"
-            where = (event.address, event.port, event.cause, pool.snapshot())
+            where = (event.address, event.port, event.cause, picture)
             self._logger.warning(message, event.pool, event.wait_seconds, *where)
 
         return {

@@ -42,7 +42,8 @@ class OpenTelemetrySink:
     """Puts the pools' metrics and spans into OpenTelemetry. Several sinks for one meter provider have its metrics once.
 
     meter_provider, tracer_provider: the global ones by default; without an SDK nothing happens.
-    opt_in: also the histograms that are off by default, such as the requests that a connection served.
+    opt_in: also the histograms that are off by default, such as the requests that a connection served; the first sink
+    for a provider decides.
     spans: "spans", or "events" on the request's span instead, or "off": then no span is ours, the client span neither.
     client_span_ends: with the response's "body", or at its "headers", as OpenTelemetry's own instrumentation ends it.
     redact_query_keys: keys whose values `url.full` hides, beside those that OpenTelemetry names.
@@ -71,6 +72,8 @@ class OpenTelemetrySink:
             known: _Backend | None = _providers.server_of(provider)
             backend = known or _providers.serve(provider, _Backend(provider, opt_in=opt_in))
         self._backend = backend
+        if opt_in and not backend.opt_in:
+            _rivals.tell_opt_in_is_late(repr(self))
         self._tracing = Tracing(
             tracer_provider,
             mode=spans,
@@ -92,6 +95,7 @@ class _Backend:
     """The instruments of one meter provider."""
 
     def __init__(self, provider: MeterProvider, *, opt_in: bool) -> None:
+        self.opt_in = opt_in
         self._metrics = [metric for metric in c.METRICS if opt_in or not metric.opt_in]
         self._name = f"OpenTelemetrySink(meter_provider={provider!r})"  # not the provider: it may go, and we with it
         self._measured: WeakKeyDictionary[ObservedPool, _Measured] = WeakKeyDictionary()

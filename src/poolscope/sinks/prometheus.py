@@ -37,7 +37,8 @@ class PrometheusSink:
     """Puts the pools' metrics into a prometheus_client registry. Several sinks for one registry are one.
 
     registry: prometheus_client's global one by default.
-    opt_in: also the histograms that are off by default, such as the requests that a connection served.
+    opt_in: also the histograms that are off by default, such as the requests that a connection served; the first sink
+    for a registry decides.
 
     Raises TypeError where the registry is none, ValueError where OpenTelemetry's Prometheus reader already gives the
     same metrics to this registry.
@@ -57,6 +58,8 @@ class PrometheusSink:
             elif isinstance(backend, PoolCollector) and not _rivals.collects(registry, backend):
                 registry.register(backend)  # somebody has emptied the registry meanwhile
         self._backend = backend
+        if opt_in and not backend.opt_in:
+            _rivals.tell_opt_in_is_late(repr(self))
 
     def __repr__(self) -> str:
         return f"PrometheusSink(registry={self._registry!r})"
@@ -86,6 +89,7 @@ class PoolCollector(Collector):
     """Reads the pools when the registry is scraped."""
 
     def __init__(self, registry: CollectorRegistry, *, opt_in: bool) -> None:
+        self.opt_in = opt_in
         self._registry = ref(registry)  # weakly: it holds us
         self._metrics = [metric for metric in c.METRICS if opt_in or not metric.opt_in]
         self._book = Book()

@@ -9,7 +9,7 @@ from opentelemetry.trace import StatusCode
 from ledger import Ledger
 from poolscope import _contract as c
 from poolscope.sinks import _client_span
-from poolscope.sinks._setup import Setup
+from poolscope.sinks._attempt import Attempt
 from tracing_desk import EPOCH, WHERE, Sdk, clock, made, sdk
 
 __all__ = ["clock", "sdk"]
@@ -18,7 +18,7 @@ __all__ = ["clock", "sdk"]
 def test_a_set_up_ends_each_part_where_the_next_begins(clock):
     """The socket until its peer is known, TLS until it is agreed, the whole until it is said to be over."""
     clock.now = 1.0
-    setup = Setup("setup", "shop:443", {"a": 1})
+    setup = Attempt("setup", "shop:443", {"a": 1})
     clock.now = 2.0
     setup.connected(("10.0.0.1", 443))
     clock.now = 2.5
@@ -57,7 +57,7 @@ def test_a_set_up_ends_each_part_where_the_next_begins(clock):
 )
 def test_a_socket_is_named_after_its_peer(clock, peer, name, attributes):
     """An address and port, a path, or where it was to go."""
-    setup = Setup("setup", "shop:443", {})
+    setup = Attempt("setup", "shop:443", {})
     setup.connected(peer)
     [part] = setup.parts
     assert part.name == f"socket connect {name}"
@@ -67,12 +67,12 @@ def test_a_socket_is_named_after_its_peer(clock, peer, name, attributes):
 def test_what_a_failed_set_up_was_about_ends_with_its_error(clock):
     """The part that runs has the error, too; one that had ended has none. TLS that agreed on nothing says nothing."""
     clock.now = 1.0
-    setup = Setup("setup", "shop:443", {})
+    setup = Attempt("setup", "shop:443", {})
     clock.now = 3.0
     setup.ended("ConnectTimeout")
     assert (setup.whole.error, setup.parts[0].error) == ("ConnectTimeout", "ConnectTimeout")
     assert setup.parts[0].end == setup.whole.end == (EPOCH + 3) * 10**9
-    over = Setup("setup", "shop:443", {})
+    over = Attempt("setup", "shop:443", {})
     over.connected(None)
     over.securing("shop")
     over.secured(SimpleNamespace(version=lambda: None, selected_alpn_protocol=lambda: None))

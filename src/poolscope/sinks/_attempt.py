@@ -25,7 +25,7 @@ class Step:
         self.attributes: dict[str, AttributeValue] = {} if attributes is None else attributes
 
 
-class Setup:
+class Attempt:
     """One attempt: a socket, and TLS where it applies (twice through a proxy that itself speaks TLS)."""
 
     __slots__ = ("parts", "whole")
