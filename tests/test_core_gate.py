@@ -252,8 +252,10 @@ def test_a_sink_that_fails_is_disabled_by_name_and_nothing_is_kept_for_it(gate, 
     """Once; whoever stands after it hears on."""
     broken, fine = Hears(e.PoolOpened, fails=True), Hears(e.PoolOpened)
     gate.attach([broken, fine], None)
+    first, _ = gate._subscriptions
     for _ in range(2):
         gate.apply(opens(gate))
+    assert gate._disable(first) is False, "another thread, in which it failed at the same time, does not say so again"
     assert (len(broken.heard), len(fine.heard)) == (1, 2)
     assert told(caplog) == [
         ("poolscope", "ERROR", "poolscope: sink Hears() failed and is disabled for pool 'pool'", True)

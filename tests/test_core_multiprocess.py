@@ -89,13 +89,15 @@ def test_the_metrics_are_native_ones_of_no_registry(mode, opt_in):
         assert native._name not in REGISTRY._names_to_collectors
 
 
-def test_a_process_has_one_set_of_metrics(mode):
+def test_a_process_has_one_set_of_metrics(mode, caplog):
     """The first sink decides what is measured; a registry of this process has none of them."""
     registry = CollectorRegistry()
     first = PrometheusSink(registry, opt_in=True)
     one = MultiprocessMetrics.of_this_process(opt_in=False)
     assert (first._backend, PrometheusSink(CollectorRegistry())._backend) == (one, one)
     assert set(one._metrics) >= OPT_IN
+    PrometheusSink(CollectorRegistry(), opt_in=True)
+    assert caplog.records == []
     pool = Pool()
     pool.feed = first.attach(pool)
     assert list(registry.collect()) == []

@@ -20,6 +20,19 @@ from tracing_desk import Sdk
 __all__ = ["clock", "desk", "placeholder"]
 
 
+def test_the_first_sink_of_a_provider_decides_on_what_is_off_by_default(desk, caplog):
+    """A later one that asks for it is told so, once."""
+    again = OpenTelemetrySink(desk.provider, opt_in=True)
+    OpenTelemetrySink(desk.provider, opt_in=True)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"poolscope: {again!r} was made before without opt_in=True, which stays so: give it to the first"
+    ]
+    whole = Desk(opt_in=True)
+    OpenTelemetrySink(whole.provider, opt_in=True)
+    OpenTelemetrySink(whole.provider)
+    assert len(caplog.records) == 1
+
+
 def test_one_provider_has_its_metrics_once(desk):
     """Whichever sink of it a pool is given, and however often."""
     again = OpenTelemetrySink(desk.provider)

@@ -306,7 +306,7 @@ def test_a_finding_says_all_of_it():
 def test_who_is_no_instrumented_client_is_told_so():
     with pytest.raises(TypeError, match="client takes an httpx or httpx2 Client or AsyncClient, got 7"):
         poolscope.diagnose(7)
-    with httpx.Client() as client, pytest.raises(ValueError, match="client has no instrumented transport, call poolscope.instrument"):
+    with httpx.Client() as client, pytest.raises(ValueError, match="client has no instrumented transport, call"):
         poolscope.diagnose(client)
 
 
