@@ -127,6 +127,20 @@ def test_what_is_printed(shop, tmp_path, capsys):
     ]
 
 
+def test_pages_are_where_an_installation_has_put_them(shop, tmp_path, capsys):
+    """In both forms of what is printed; by default they have their paths in the repository."""
+    shop.trade()
+    saved = tmp_path / "saved.prom"
+    saved.write_bytes(shop.text())
+    for base, where in (("https://wiki.example/f/", "https://wiki.example/f"), ("", "docs/findings")):
+        run(["doctor", str(saved), "--findings", base])
+        assert f"  {where}/{UNREAD}.md\n" in capsys.readouterr().out
+        run(["doctor", str(saved), "--json", "--findings", base])
+        urls = {one["url"] for pool in json.loads(capsys.readouterr().out)["pools"] for one in pool["findings"]}
+        assert urls
+        assert all(url.startswith(where) for url in urls)
+
+
 def test_a_saved_exposition_may_be_openmetrics_and_know_its_process_start(shop, tmp_path, capsys):
     """With the start of the process there are seconds; with none there are none."""
     shop.trade()
@@ -375,7 +389,8 @@ def test_fifty_thousand_series_are_judged(shop, tmp_path, capsys):
         (["shop.example"], "No such file or directory; a URL has a port or a scheme: http://shop.example"),
         (["a:1", "--interval", "nan"], "--interval"),
         (["--prometheus", "a:1", "--window", "nan"], "--window"),
-        (["a:1", "--nothing"], "No such option: --nothing (see poolscope doctor --help)"),
+        (["a:1", "--findings", "wiki"], "--findings: 'wiki' is no http or https URL"),
+        (["a:1", "--bad"], "No such option: --bad (see poolscope doctor --help)"),
         (["a:1", "--fail-on", "fatal"], "--fail-on: 'fatal' is no severity; there are info, warning, error, and never"),
         (["a:1", "--interval", "-1"], "--interval"),
         (["--prometheus", "a:1", "--window", "0"], "--window"),

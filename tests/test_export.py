@@ -18,6 +18,7 @@ COMMITTED = {
     "prometheus": "dashboards/prometheus",
     "recording": "dashboards/prometheus",
     "runbooks": "docs/runbooks",
+    "findings": "docs/findings",
     "prometheusrule": "dashboards/kubernetes",
     "alertmanager": "dashboards/alertmanager",
     "grafana": "dashboards/grafana",

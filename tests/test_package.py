@@ -47,14 +47,16 @@ def full(built, tmp_path_factory):
 
 
 def test_both_carry_what_they_must(built):
-    """The wheel: package, dashboards, runbooks, the mark of types, the licence. The sdist: what it takes to work."""
+    """The wheel: package, dashboards, pages, the mark of types, the licence. The sdist: what it takes to work."""
     sdist, wheel = built
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     home, info = "poolscope/", "poolscope-0.1.0.dist-info/"
     source = {home + str(path.relative_to(ROOT / "src/poolscope")) for path in (ROOT / "src").rglob("*.py")}
     boards = {f"{home}_dashboards/{path.name}" for path in (ROOT / "dashboards/grafana").iterdir()}
-    books = {f"{home}_runbooks/{path.name}" for path in (ROOT / "docs/runbooks").iterdir()}
+    books = {
+        f"{home}_{kind}/{path.name}" for kind in ("findings", "runbooks") for path in (ROOT / "docs" / kind).iterdir()
+    }
     about = {info + name for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
     assert names == source | boards | books | about | {home + "py.typed"}
     with tarfile.open(sdist) as archive:
@@ -131,6 +133,7 @@ def test_the_wheel_alone_exports_everything(full, tmp_path):
     )
     must(full.python, "-P", "-c", code, tmp_path, *KINDS)
     committed = {"grafana": "grafana", "prometheus": "prometheus", "runbooks": "../docs/runbooks"}
+    committed["findings"] = "../docs/findings"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(KINDS)
     for kind, folder in committed.items():
         for file in (tmp_path / kind).iterdir():

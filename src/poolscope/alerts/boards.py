@@ -31,6 +31,11 @@ def runbook(alert: str) -> str:
     return _file(f"_runbooks/{alert}.md", f"docs/runbooks/{alert}.md")
 
 
+def finding(code: str) -> str:
+    """Give the page of a finding."""
+    return _file(f"_findings/{code}.md", f"docs/findings/{code}.md")
+
+
 def _file(packed: str, committed: str) -> str:
     """Read a file out of the wheel, or of the repository where the package is installed from there."""
     file = resources.files("poolscope").joinpath(packed)

@@ -1,6 +1,7 @@
 """Reads options whose values have a form of their own; a wrong one is refused in one line by the option's name."""
 
 import math
+import re
 from collections.abc import Callable
 from datetime import datetime
 
@@ -8,6 +9,7 @@ import typer
 
 from poolscope.cli._errors import CommandError
 
+_URL = re.compile(r"https?://[^\s\"']+")
 _LAST_SECOND = 253402300799.0  # of the year 9999, after which there are no dates
 
 
@@ -34,6 +36,13 @@ def moment(option: str, text: str) -> float:
     if not 0 <= number <= _LAST_SECOND:
         raise CommandError(f"{option}: {text!r} is no moment, such as 2026-01-31T12:00:00+00:00 or 1769860800")
     return number
+
+
+def base_url(option: str, text: str, otherwise: str) -> str:
+    """Read where pages are; `otherwise` where nothing is given."""
+    if text and not _URL.fullmatch(text):
+        raise CommandError(f"{option}: {text!r} is no http or https URL")
+    return text or otherwise
 
 
 def _number(text: str) -> float:

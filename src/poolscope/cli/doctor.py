@@ -15,11 +15,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from poolscope.alerts.links import Links
 from poolscope.cli import _diagnoses, _loop
 from poolscope.cli._diagnoses import Diagnoses, Diagnosis
 from poolscope.cli._errors import CommandError
 from poolscope.cli._format import printable
-from poolscope.cli._options import between, moment
+from poolscope.cli._options import base_url, between, moment
 from poolscope.cli._scrape import Target, is_url
 from poolscope.cli._selector import checked_selector
 from poolscope.diagnosis._findings import RULES, SEVERITIES, Finding
@@ -51,6 +52,9 @@ def doctor(
         typer.Option(parser=between(1, 31536000), metavar="SECONDS", help="What to ask Prometheus about, 3600."),
     ] = None,
     selector: Annotated[str, typer.Option(help="""Matchers for Prometheus: 'job="billing"'.""")] = "",
+    pages: Annotated[
+        str, typer.Option("--findings", metavar="URL", help="Where the findings' pages are: a base URL.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     fail_on: Annotated[
         str, typer.Option(help=f"Exit with 1 at findings so severe: {', '.join(SEVERITIES)}, {_NEVER}.")
@@ -61,11 +65,12 @@ def doctor(
         raise CommandError(f"--fail-on: {fail_on!r} is no severity; there are {', '.join(SEVERITIES)}, and {_NEVER}")
     if bool(target) == bool(prometheus):
         raise CommandError(f"doctor takes a TARGET or --prometheus URL, got {'both' if target else 'neither'}")
+    links = Links(findings=base_url("--findings", pages, Links().findings))
     seen = _look(_Asked(target, interval, taken, prometheus, window, selector))
     if json:
-        typer.echo(_json.dumps(_data(seen), indent=2))
+        typer.echo(_json.dumps(_data(seen, links), indent=2))
     else:
-        _print(seen)
+        _print(seen, links)
     severe = () if fail_on == _NEVER else SEVERITIES[SEVERITIES.index(fail_on) :]
     return int(any(finding.severity in severe for pool in seen.pools for finding in pool.findings))
 
@@ -104,14 +109,14 @@ def _look(asked: _Asked) -> Diagnoses:
     return _diagnoses.of_file(asked.target, moment("--taken", asked.taken) if asked.taken else None)
 
 
-def _print(seen: Diagnoses) -> None:
+def _print(seen: Diagnoses, links: Links) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     long = "since its start" if seen.seconds is None else f"over {seen.seconds:.0f} s"
     count = sum(len(pool.findings) for pool in seen.pools)
     lines = [Text(f"{seen.source}: {_many(len(seen.pools), 'pool')}, {_many(count, 'finding')} {long}")]
     for pool in seen.pools:
         for finding in pool.findings:
-            lines += [Text(), *_lines(pool, finding)]
+            lines += [Text(), *_lines(pool, finding, links)]
     sound = [_name(pool) for pool in seen.pools if not pool.findings]
     if sound:
         lines += [Text(), Text(f"Nothing found: {', '.join(sound)}", style="green")]
@@ -133,10 +138,10 @@ def _write(console: Console, line: Text) -> None:
         at += len(part)
 
 
-def _lines(pool: Diagnosis, finding: Finding) -> Iterator[Text]:
+def _lines(pool: Diagnosis, finding: Finding, links: Links) -> Iterator[Text]:
     style = _STYLES[finding.severity]
     yield Text.assemble((finding.severity, style), " ", (finding.code, "bold"), f": {_name(pool)}")
-    for line in (f"{finding.says}.", finding.fix, finding.url):
+    for line in (f"{finding.says}.", finding.fix, links.finding(finding.code)):
         yield Text(f"  {printable(line)}")
 
 
@@ -157,7 +162,7 @@ def _notes(seen: Diagnoses) -> Iterator[str]:
         yield seen.note
 
 
-def _data(seen: Diagnoses) -> dict[str, Any]:
+def _data(seen: Diagnoses, links: Links) -> dict[str, Any]:
     return {
         "source": seen.source,
         "seconds": seen.seconds,
@@ -167,7 +172,7 @@ def _data(seen: Diagnoses) -> dict[str, Any]:
                 "pool": pool.pool,
                 "labels": dict(pool.process),
                 "seconds": pool.seconds,
-                "findings": [_finding(finding) for finding in pool.findings],
+                "findings": [_finding(finding, links) for finding in pool.findings],
             }
             for pool in seen.pools
         ],
@@ -175,12 +180,12 @@ def _data(seen: Diagnoses) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, links: Links) -> dict[str, Any]:
     return {
         "code": finding.code,
         "severity": finding.severity,
         "evidence": dict(finding.evidence),
         "says": finding.says,
         "fix": finding.fix,
-        "url": finding.url,
+        "url": links.finding(finding.code),
     }

@@ -17,10 +17,11 @@ from poolscope.alerts.routing import alertmanager
 from poolscope.alerts.rules import Rule, rules
 from poolscope.alerts.settings import TIMES, Settings
 from poolscope.cli._errors import CommandError
+from poolscope.cli._options import base_url
 from poolscope.cli._selector import checked_selector
+from poolscope.diagnosis._findings import RULES
 
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
-_URL = re.compile(r"https?://[^\s\"']+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,11 @@ KINDS = {
         },
         frozenset(),
     ),
+    "findings": Kind(
+        "a page per finding, to put where doctor's --findings then points",
+        lambda _: {f"{rule.code}.md": boards.finding(rule.code) for rule in sorted(RULES, key=lambda rule: rule.code)},
+        frozenset(),
+    ),
 }
 
 
@@ -165,11 +171,8 @@ def _settings(changed: list[str]) -> Settings:
 
 
 def _links(runbooks: str, grafana: str) -> Links:
-    for option, url in (("--runbooks", runbooks), ("--grafana", grafana)):
-        if url and not _URL.fullmatch(url):
-            raise CommandError(f"{option}: {url!r} is no http or https URL")
     default = Links()
-    return Links(runbooks or default.runbooks, grafana or default.grafana)
+    return Links(base_url("--runbooks", runbooks, default.runbooks), base_url("--grafana", grafana, default.grafana))
 
 
 def _uid(text: str) -> str:

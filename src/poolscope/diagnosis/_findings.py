@@ -24,7 +24,8 @@ class Finding:
     """One thing that is wrong with a pool or with its use.
 
     code: its name. evidence: the numbers that prove it, units in their names, and what they are about. says: the same
-    in one line. fix: what to do, in one sentence. url: its page.
+    in one line. fix: what to do, in one sentence. url: its page, a path in the project's repository;
+    `poolscope export findings` writes the pages out of the installed package.
     """
 
     code: str
