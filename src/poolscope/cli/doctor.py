@@ -1,4 +1,4 @@
-"""`poolscope doctor`: what is wrong with the pools of a running service, from its metrics, with what mends it.
+"""`poolscope doctor`: what is wrong with the pools of a running service, from its metrics, and how to fix it.
 
 Exit status: 0 where nothing is as severe as --fail-on, 1 where something is, 2 where there was nothing to judge.
 """
@@ -60,7 +60,7 @@ def doctor(
         str, typer.Option(help=f"Exit with 1 at findings so severe: {', '.join(SEVERITIES)}, {_NEVER}.")
     ] = "warning",
 ) -> int:
-    """Name what is wrong with a service's connection pools, and what mends it: poolscope doctor TARGET."""
+    """Name what is wrong with a service's connection pools, and how to fix it: poolscope doctor TARGET."""
     if fail_on not in {*SEVERITIES, _NEVER}:
         raise CommandError(f"--fail-on: {fail_on!r} is no severity; there are {', '.join(SEVERITIES)}, and {_NEVER}")
     if bool(target) == bool(prometheus):

@@ -1,4 +1,4 @@
-"""The table of findings: what each is called, how much it matters, what judges it, what mends it.
+"""The table of findings: what each is called, how much it matters, what judges it, how to fix it.
 
 A severity says what a finding costs. info: nothing yet, a setting does less than it seems. warning: time or connections
 now, or an outage as soon as a server is slow. error: requests fail or slots are lost.
