@@ -137,7 +137,8 @@ Every series of a pool is there, at zero, from the pool's making, and an origin'
 before a series' first scrape is in no `increase()`: a pool's first leak is seen where the pool was scraped before it, an
 origin's first burst is not. Three alerts add first values (CheckoutsSlow, Timeouts, Leaks); in a query of your own, take
 the sum before the increase: `increase((sum by (instance) (http_client_connection_timeouts_total))[5m:15s])`. Origins past
-20 a pool or 100 a process are `_OTHER`.
+20 a pool or 100 a process are `_OTHER`. So are the names of pools past 100 a process, which is logged once; pools without a
+name are called after the function that made them, 20 such names a process, then `default`.
 
 These hold in any one scrape, for each origin:
 
