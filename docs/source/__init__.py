@@ -1,8 +1,8 @@
-"""What the docs show of the code is made from the code: the pages of every metric and every event, the drawings of the states."""
+"""What the docs show of the code is made from it: the pages of every name, metric and event, the drawings of the states."""
 
 from poolscope import _transitions as t
 
-from . import events, metrics
+from . import api, events, metrics
 from .drawing import draw
 
 
@@ -11,6 +11,7 @@ def made() -> dict[str, str]:
     return {
         "metrics.md": metrics.page(),
         "events.md": events.page(),
+        "api.md": api.page(),
         "pictures/checkout-states.svg": draw("One request", t.CHECKOUT, {t.WAITING, t.OFFERED}, {t.HOLDING}),
         "pictures/connection-states.svg": draw(
             "One connection", t.CONNECTION, {t.RESERVED, t.ESTABLISHING}, {t.ACTIVE}

@@ -9,7 +9,7 @@ _POOL = c.prometheus_label(c.POOL)
 
 QUERIES: dict[c.Metric, tuple[str, str]] = {
     c.CHECKOUTS: ("Requests a second, by pool", "sum by ({P}) (rate({it}[5m]))"),
-    c.PENDING: ("The longest queue of one process", "max by ({P}, server_address) (sum without (pid) ({it}))"),
+    c.PENDING: ("The longest queue of one instance", "max by ({P}, server_address) (sum without (pid) ({it}))"),
     c.ACQUISITIONS: (
         "The share of requests that needed a new connection",
         'sum by ({P}) (rate({it}{{http_client_connection_source="new"}}[5m])) / sum by ({P}) (rate({it}[5m]))',
@@ -59,7 +59,7 @@ QUERIES: dict[c.Metric, tuple[str, str]] = {
     c.ORPHANED: ("Slots that are lost until the process ends", "sum by ({P}) ({it})"),
     c.OLDEST_PENDING_AGE: ("How long the oldest request has waited", "max by ({P}) ({it})"),
     c.OLDEST_USE_AGE: ("How long a connection has been held, at most", "max by ({P}) ({it})"),
-    c.POOLS: ("Processes' pools of each name", "sum by ({P}) ({it})"),
+    c.POOLS: ("Live pools of each name, over all processes", "sum by ({P}) ({it})"),
     c.POOLS_OPENED: (
         "Pools made for each request: near 1 is a client per request",
         "sum by ({P}) (rate({it}[5m])) / sum by ({P}) (rate({checkouts}[5m]))",
