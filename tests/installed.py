@@ -23,7 +23,7 @@ def run(*command: str | Path, **options) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=55,
+        timeout=200,
         **{"env": environment, **options},
     )
 

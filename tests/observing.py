@@ -68,7 +68,7 @@ def imbalances(seen: Exposition) -> list[str]:
         "waits": seen.by(c.WAIT_TIME, "_count"),
     }
     wrong = [f"negative: {s.name}{s.labels} {s.value}" for s in seen.samples if s.value < 0]
-    for origin in terms["checkouts"]:
+    for origin in set().union(*terms.values()):  # any of them: an origin with connections alone has to balance, too
         at = {name: values[origin] for name, values in terms.items()}
         equations = {
             "checkouts": (

@@ -16,6 +16,7 @@ from pages import BIN, Page
 DOCS = ROOT / "docs"
 SHOWN = {"top.md": "a live table, which tests/test_top.py draws"}
 """Pages whose terminal is another test's, and whose. Their Python runs here as everybody's does."""
+pytestmark = pytest.mark.timeout(240)  # environments are made here, and checkers begin cold
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "CONTRIBUTING.md"])
 
 

@@ -329,7 +329,7 @@ def test_a_file_that_cannot_be_judged_is_one_line(tmp_path, capsys, body, words)
 
 
 def test_a_half_written_histogram_is_judged_by_what_is_there(shop, tmp_path, capsys):
-    """Cut at the end of any line it gives findings or one line, and never a traceback."""
+    """Cut at the end of a line, of every seventh here, it gives findings or one line, and never a traceback."""
     shop.trade()
     lines = shop.text().decode().splitlines(keepends=True)
     file = tmp_path / "saved"

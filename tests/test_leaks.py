@@ -188,18 +188,28 @@ def test_a_response_that_cannot_be_closed_costs_nobody_a_request(kit, caplog, mo
 
 
 @kits(colours=["asyncio"])
-def test_who_is_cancelled_while_it_reclaims_has_not_entered(kit):
+def test_who_is_cancelled_while_it_reclaims_has_not_entered(kit, monkeypatch):
     """A request that closes another's response and is cancelled there was never counted: the equations hold."""
     with Server() as server:
 
         async def story(driver):
-            await forget(kit, driver, server.url())
-            with anyio.CancelScope() as scope:
+            stream = kit.http._transports.default.AsyncResponseStream
+            close = stream.aclose
+
+            async def closed_slowly(self):
+                await close(self)
                 scope.cancel()
+                await anyio.lowlevel.checkpoint()
+
+            await forget(kit, driver, server.url())
+            with monkeypatch.context() as patch, anyio.CancelScope() as scope:
+                patch.setattr(stream, "aclose", closed_slowly)
                 await driver.get(server.url())
+            assert scope.cancelled_caught
             assert (await driver.get(server.url())).status_code == 200
 
-        kit.run(story, limits=kit.limits(1, 1), reclaim=True)
+        seen = kit.run(story, limits=kit.limits(1, 1), reclaim=True)
+    assert (seen(c.CHECKOUTS), seen(c.ABANDONED), seen(c.LEAKED, type=c.RESPONSE_UNCLOSED)) == (2, 0, 1)
 
 
 @kits(colours=["asyncio", "trio", "sync"])

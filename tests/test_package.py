@@ -18,6 +18,7 @@ from documents import README, ROOT, blocks, samples, shown_by_the_first_program
 from installed import HOUSE, Venv, build, must, run
 from poolscope.cli.export import KINDS
 
+pytestmark = pytest.mark.timeout(240)  # environments are made here, and checkers begin cold
 API = ROOT / "tests/typing/api.py"
 
 

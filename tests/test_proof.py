@@ -28,7 +28,11 @@ def test_the_page_says_what_was_run():
 FAULTS = {
     "changed since": lambda known, reasons, hashes: hashes.update({first(known): "0" * 64}),
     "never run": lambda known, reasons, hashes: hashes.update({"_new.py": "0" * 64}),
-    "without a reason": lambda known, reasons, hashes: known["files"][first(known)]["survivors"].append("f: a -> b"),
+    "without a reason": lambda known, reasons, hashes: (
+        known["files"][first(known)]["survivors"].append("f: a -> b"),
+        known["files"][first(known)].update(mutants=known["files"][first(known)]["mutants"] + 1),
+    ),
+    "not all of its mutants": lambda known, reasons, hashes: known["files"][first(known)].update(mutants=0, killed=0),
     "does not survive": lambda known, reasons, hashes: reasons.setdefault(first(known), {}).update(
         {"f: a -> b": "why"}
     ),
@@ -83,6 +87,9 @@ def test_the_soaks_gate_trips_on_a_planted_fault():
         "sources": "0" * 64,
         "said": ["9 requests", "WRONG: memory grew", "WRONG: a log line", "2 things are wrong"],
     }
+    for died in ([], ["9 requests"]):
+        assert long_soak.wrong({"sources": "1" * 64, "said": died}, "1" * 64) == ["the soak did not come to its end"]
+    assert long_soak.wrong({"sources": "1" * 64, "said": ["nothing is wrong"]}, "1" * 64) == []
     assert long_soak.wrong(kept, "1" * 64) == [
         "the soak ran on older sources",
         "WRONG: memory grew",

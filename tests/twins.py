@@ -8,6 +8,7 @@ TWINS = {
     "_network.py": [("AsyncBackendProxy", "BackendProxy")],
     "_stream_hooks.py": [("AsyncStreamHook", "StreamHook")],
     "_connection_hooks.py": [("AsyncConnectionHook", "ConnectionHook")],
+    "_entrance.py": [("AsyncEntrance", "Entrance")],
 }
 COLOURS = {
     "AsyncTransport": "SyncTransport",

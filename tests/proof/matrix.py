@@ -137,9 +137,10 @@ def main(*words: str) -> int:
     failed = 0
     for one in combinations():
         if not words or any(word in one.name for word in words):
+            before = sources()
             said = run(one)
             failed += not passed(said)
-            results[one.name] = {"said": said, "sources": sources()}
+            results[one.name] = {"said": said, "sources": before}
             sys.stdout.write(f"{one.name}: {said}\n")
             sys.stdout.flush()
             RESULT.write_text(json.dumps(results, indent=2) + "\n")
