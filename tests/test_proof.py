@@ -32,7 +32,7 @@ FAULTS = {
         known["files"][first(known)]["survivors"].append("f: a -> b"),
         known["files"][first(known)].update(mutants=known["files"][first(known)]["mutants"] + 1),
     ),
-    "not all of its mutants": lambda known, reasons, hashes: known["files"][first(known)].update(mutants=0, killed=0),
+    "not all of its mutants": lambda known, reasons, hashes: known["files"][first(known)].update(killed=0),
     "does not survive": lambda known, reasons, hashes: reasons.setdefault(first(known), {}).update(
         {"f: a -> b": "why"}
     ),

@@ -70,7 +70,7 @@ def wrong(known: dict, reasons: dict, hashes: dict[str, str]) -> list[str]:
         elif files[file]["sha256"] != digest:
             found.append(f"{file}: changed since its mutants were run")
     for file, result in files.items():
-        if not 0 < result["mutants"] == result["killed"] + len(result["survivors"]):
+        if result["mutants"] != result["killed"] + len(result["survivors"]):
             found.append(f"{file}: killed and survivors are not all of its mutants")
         left = [name for name in result["survivors"] if not explained(file, name, reasons)]
         found += [f"{file}: survives without a reason: {name}" for name in left]
