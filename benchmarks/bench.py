@@ -7,7 +7,6 @@ file alone the table and the chart in docs/performance.md are made. Exit status 
 """
 
 import argparse
-import hashlib
 import json
 import platform
 import sys
@@ -29,26 +28,15 @@ CLOCKED = 5
 """Stretches that are timed, of which the best counts."""
 
 
-def sources() -> str:
-    """Hash what the figures stand for: the library, the cases and the kinds."""
-    digest = hashlib.sha256()
-    paths = sorted((HERE.parent / "src/poolscope").glob("_*.py"))
-    paths += sorted((HERE.parent / "src/poolscope/sinks").glob("*.py"))
-    paths += [HERE / f"{name}.py" for name in ("cases", "kinds", "measuring", "one_run", "passing", "servers")]
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 class Results:
     """The figures of this and earlier runs on the same sources, kept in the file."""
 
     def __init__(self, *, anew: bool) -> None:
         self._lock = Lock()
         self.found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        if anew or self.found.get("sources") != sources():
+        if anew or self.found.get("sources") != report.sources():
             self.found = {
-                "sources": sources(),
+                "sources": report.sources(),
                 "python": platform.python_version(),
                 "packages": {name: version(name) for name in PACKAGES},
                 "cases": {},

@@ -38,6 +38,13 @@ def test_a_ratio_of_times_is_called_one():
     assert f"| {OURS} |  | 1.500 of the time | 1.01 |  | 30 |" in lines
 
 
+def test_a_table_of_older_sources_says_so():
+    """In its first line."""
+    said = "The sources have changed since this was counted."
+    assert report.table({**RESULTS, "sources": "0" * 64}).startswith(said)
+    assert said not in report.table({**RESULTS, "sources": report.sources()})
+
+
 def test_the_page_shows_what_was_measured():
-    """The table is the one that the results make."""
+    """The table is the one that the results make, and says whether it is of the sources as they are."""
     assert report.table(RESULTS) in report.PAGE.read_text()
