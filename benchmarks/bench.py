@@ -21,8 +21,7 @@ import servers
 from cases import CASES, LOADS, Case
 from kinds import KINDS
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results.json"
+RESULTS = Path(__file__).with_name("results.json")
 PACKAGES = ("httpx", "httpcore", "httpx2", "opentelemetry-sdk", "opentelemetry-instrumentation-httpx", "httpx-metrics")
 CLOCKED = 5
 """Stretches that are timed, of which the best counts."""

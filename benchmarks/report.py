@@ -17,6 +17,8 @@ from proof.page import fill
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/performance.md"
 CHART = ROOT / "docs/pictures/cost.svg"
+RUN = ("cases", "kinds", "measuring", "one_run", "passing", "servers")
+"""What takes part in a measurement, besides the library."""
 ORDER = ("instructions", "processor_microseconds")
 
 
@@ -25,9 +27,7 @@ def sources() -> str:
     digest = hashlib.sha256()
     paths = sorted((ROOT / "src/poolscope").glob("_*.py"))
     paths += sorted((ROOT / "src/poolscope/sinks").glob("*.py"))
-    paths += [
-        ROOT / f"benchmarks/{name}.py" for name in ("cases", "kinds", "measuring", "one_run", "passing", "servers")
-    ]
+    paths += [ROOT / f"benchmarks/{name}.py" for name in RUN]
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -50,7 +50,7 @@ def _shown(row: dict[str, float], figure: str) -> str:
 
 
 def table(found: dict) -> str:
-    """Give a table for each case that was run, in lines; and the names of those that were not. Old figures are called so."""
+    """Give a table for each case that was run, in lines, and the names of those that were not; say if it is old."""
     lines = [] if found["sources"] == sources() else ["The sources have changed since this was counted.", ""]
     for name, case in CASES.items():
         rows = found["cases"].get(name)
