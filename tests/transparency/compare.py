@@ -42,13 +42,14 @@ PERMITTED = {
         _is_one_note,
     ),
     "transport": Permit(
-        "The class of `client._transport`: ours, a subclass of the flavour's `AsyncBaseTransport` or `BaseTransport`.",
+        "The class of `client._transport`: ours, a subclass of httpx's (or httpx2's) `AsyncBaseTransport` or"
+        " `BaseTransport`.",
         r"transport \d+\.class",
         _is_ours,
     ),
     "response_stream": Permit(
         "The class of `response.stream` where a transport is called without a client: ours, and still an instance"
-        " of the flavour's `AsyncByteStream` or `SyncByteStream`.",
+        " of httpx's (or httpx2's) `AsyncByteStream` or `SyncByteStream`.",
         r".*\.stream_class",
         _is_ours,
     ),
