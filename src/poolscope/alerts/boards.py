@@ -6,7 +6,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,9 @@ def built(name: str) -> str:
     return _file(f"_dashboards/{name}.json", f"dashboards/grafana/{name}.json")
 
 
-def runbook(alert: str) -> str:
-    """Give the runbook of an alert."""
-    return _file(f"_runbooks/{alert}.md", f"docs/runbooks/{alert}.md")
-
-
-def finding(code: str) -> str:
-    """Give the page of a finding."""
-    return _file(f"_findings/{code}.md", f"docs/findings/{code}.md")
+def pages(kind: str, names: Iterable[str]) -> dict[str, str]:
+    """Give the pages of alerts (`runbooks`) or of `findings`, each file by its name."""
+    return {f"{name}.md": _file(f"_{kind}/{name}.md", f"docs/{kind}/{name}.md") for name in sorted(names)}
 
 
 def _file(packed: str, committed: str) -> str:

@@ -91,14 +91,12 @@ KINDS = {
     ),
     "runbooks": Kind(
         "a runbook per alert, to put where --runbooks then points",
-        lambda _: {
-            f"{rule.name}.md": boards.runbook(rule.name) for rule in sorted(rules(), key=lambda rule: rule.name)
-        },
+        lambda _: boards.pages("runbooks", (rule.name for rule in rules())),
         frozenset(),
     ),
     "findings": Kind(
         "a page per finding, to put where doctor's --findings then points",
-        lambda _: {f"{rule.code}.md": boards.finding(rule.code) for rule in sorted(RULES, key=lambda rule: rule.code)},
+        lambda _: boards.pages("findings", (rule.code for rule in RULES)),
         frozenset(),
     ),
 }

@@ -1,7 +1,8 @@
 """Gives each PoolTimeout its verdict: as a note, as a typed object, as a line in the log, on the request's span.
 
 1. What it adds to an exception is one note. Its class, its arguments and its attributes stay.
-2. A thousand time-outs at once cost one look at the pool: a picture serves for `_FRESH_SECONDS`, whoever waited then.
+2. A thousand time-outs at once cost one look at the pool: a picture serves those who waited by
+   then, for `_FRESH_SECONDS`.
 3. One line in the log a pool in `_LOG_EVERY_SECONDS`; the next one says how many were left out.
 """
 
